@@ -1,0 +1,28 @@
+// The store contract: blobs under their names, and what thunks became.
+import type { ObjectName } from '../ir/name.ts';
+
+/** The record thunk -> outputs. Format: see reductions.ts. */
+export interface Reduction {
+  readonly thunk: ObjectName;
+  readonly outputs: readonly { readonly tag: string; readonly name: ObjectName }[];
+  /** Always 0: failures are not remembered. */
+  readonly exitCode: number;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  /** What the run cost, for time-left estimates. */
+  readonly wallMs: number;
+}
+
+export interface Store {
+  has(name: ObjectName): boolean;
+  /** Stores bytes under their name; does nothing when they are there. */
+  put(bytes: Uint8Array, type: 'V' | 'T'): ObjectName;
+  /** Moves (same file system) or copies a finished file in. The file is gone afterwards. */
+  putFile(absPath: string): ObjectName;
+  /** Verified bytes. @returns undefined when missing; a blob whose bytes do not fit its name is removed and counts as missing. */
+  get(name: ObjectName): Buffer | undefined;
+  /** Path of the blob's file, verified once per process; undefined when missing. Readers must not write to it. */
+  path(name: ObjectName): string | undefined;
+  reduction(thunk: ObjectName): Reduction | undefined;
+  putReduction(reduction: Reduction): void;
+}
