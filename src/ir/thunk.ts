@@ -99,7 +99,10 @@ export function decodeThunk(bytes: Uint8Array): Thunk {
   }
   if (typeof raw !== 'object' || raw === null) throw new BadThunkError('malformed', 'not an object');
   if (raw['gg'] !== THUNK_VERSION) {
-    throw new BadThunkError('unknown-version', `thunk version ${String(raw['gg'])}, this is ${THUNK_VERSION}`);
+    throw new BadThunkError(
+      'unknown-version',
+      `thunk version ${String(raw['gg'])}, this is ${THUNK_VERSION}`,
+    );
   }
   for (const key of ['tool', 'toolchain', 'cwd']) {
     if (typeof raw[key] !== 'string') throw new BadThunkError('malformed', `${key} is not a string`);
@@ -111,17 +114,20 @@ export function decodeThunk(bytes: Uint8Array): Thunk {
   const args = list('args').map((a): Arg => {
     if (typeof a === 'string') return a;
     const o = a as Partial<OutputArg> | null;
-    if (o && typeof o.prefix === 'string' && typeof o.output === 'string') return { prefix: o.prefix, output: o.output };
+    if (o && typeof o.prefix === 'string' && typeof o.output === 'string')
+      return { prefix: o.prefix, output: o.output };
     throw new BadThunkError('malformed', 'args holds something that is neither text nor an output');
   });
   const inputs = list('inputs').map((i): ThunkInput => {
     const [path, name] = strings(i, 'an input');
-    if (path === undefined || name === undefined || !parseRef(name)) throw new BadThunkError('malformed', 'a bad input');
+    if (path === undefined || name === undefined || !parseRef(name))
+      throw new BadThunkError('malformed', 'a bad input');
     return { path, name: name as ObjectRef };
   });
   const outputs = list('outputs').map((o): ThunkOutput => {
     const [tag, path, from] = strings(o, 'an output');
-    if (tag === undefined || path === undefined || !TAG.test(tag)) throw new BadThunkError('malformed', 'a bad output');
+    if (tag === undefined || path === undefined || !TAG.test(tag))
+      throw new BadThunkError('malformed', 'a bad output');
     return from === undefined ? { tag, path } : { tag, path, from };
   });
   const env = list('env').map((e): readonly [string, string] => {
