@@ -10,8 +10,13 @@ export interface Placement {
   readonly cwd: string;
   /** $PWD of the call when it names the same directory. */
   readonly pwd: string;
+  /** $PATH of the call without our shims. */
+  readonly searchPath: string;
   readonly label: string;
   readonly stage: string;
+  /** The command as a person would type it; for messages. */
+  readonly command: string;
+  readonly sandbox: 'none' | 'namespace';
 }
 
 export interface ForceJob {

@@ -97,14 +97,19 @@ export function encodeFrame(fields: readonly (readonly [number, Uint8Array | str
     if (typeof value === 'number') {
       bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(value >>> 0);
-    } else bytes = typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    } else
+      bytes =
+        typeof value === 'string'
+          ? Buffer.from(value)
+          : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     const head = Buffer.alloc(5);
     head[0] = tag;
     head.writeUInt32LE(bytes.length, 1);
     parts.push(head, bytes);
     length += 5 + bytes.length;
   }
-  if (length > BODY_BYTES_MAX) throw new RangeError(`frame of ${length} bytes, the most is ${BODY_BYTES_MAX}`);
+  if (length > BODY_BYTES_MAX)
+    throw new RangeError(`frame of ${length} bytes, the most is ${BODY_BYTES_MAX}`);
   const head = Buffer.alloc(8);
   head.write(FRAME_MAGIC, 'latin1');
   head.writeUInt32LE(length, 4);
@@ -139,7 +144,8 @@ export class FrameReader {
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     const bodies: Buffer[] = [];
     while (this.#held.length >= 8) {
-      if (this.#held.toString('latin1', 0, 4) !== FRAME_MAGIC) throw new ProtocolError('not a frame of this version');
+      if (this.#held.toString('latin1', 0, 4) !== FRAME_MAGIC)
+        throw new ProtocolError('not a frame of this version');
       const length = this.#held.readUInt32LE(4);
       if (length > BODY_BYTES_MAX) throw new ProtocolError(`frame of ${length} bytes`);
       if (this.#held.length < 8 + length) break;

@@ -1,0 +1,172 @@
+// The local engine: runs the tool in the original directory with its outputs going to files of ours. What it reads is
+// compared with the thunk's inputs before and after the run; where the tree no longer holds what the thunk says, the run
+// goes to the sandbox, which shows exactly the declared inputs.
+import { chmodSync, copyFileSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { isValue, type ObjectName } from '../ir/name.ts';
+import type { Arg } from '../ir/thunk.ts';
+import type { DigestCache } from '../store/digest-cache.ts';
+import type { LocalStore } from '../store/local.ts';
+import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome } from './engine.ts';
+import type { ProcessRunner, RunResult } from './process-runner.ts';
+import type { Sandbox } from './sandbox.ts';
+
+export interface LocalEngineOptions {
+  readonly store: LocalStore;
+  readonly digests: DigestCache;
+  readonly runner: ProcessRunner;
+  readonly slots: number;
+  readonly sandbox: Sandbox;
+}
+
+export function failed(reason: RunFailed['reason'], detail: string, transient = false): RunFailed {
+  return { kind: 'failed', reason, detail, transient };
+}
+
+export class LocalEngine implements Engine {
+  readonly label = 'local';
+  readonly slots: number;
+  readonly #o: LocalEngineOptions;
+  #serial = 0;
+
+  constructor(options: LocalEngineOptions) {
+    this.#o = options;
+    this.slots = options.slots;
+  }
+
+  async run(job: ForceJob, options: { readonly signal: AbortSignal }): Promise<RunOutcome> {
+    if (job.placement.sandbox === 'namespace') return this.#inSandbox(job, options.signal);
+    const changed = this.#changedInput(job);
+    if (changed !== undefined) return this.#inSandbox(job, options.signal);
+    const directory = join(this.#o.store.directory, 'tmp', `run-${process.pid}-${this.#serial++}`);
+    mkdirSync(directory, { mode: 0o700 });
+    try {
+      const outputs = new OutputFiles(job, directory);
+      outputs.prepare();
+      const result = await this.#o.runner.run(
+        {
+          file: job.placement.realTool,
+          argv: [job.thunk.tool, ...job.thunk.args.map((a) => outputs.argument(a))],
+          cwd: job.placement.cwd,
+          env: environment(job),
+        },
+        options.signal,
+      );
+      if (options.signal.aborted) return failed('cancelled', 'taken back');
+      const bad = badResult(job, result);
+      if (bad) return bad;
+      if (this.#changedInput(job) !== undefined) return await this.#inSandbox(job, options.signal);
+      return outputs.outcome(result, this.#o.store);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }
+
+  /** The first input whose file no longer holds what the thunk says. */
+  #changedInput(job: ForceJob): string | undefined {
+    for (const input of job.thunk.inputs) {
+      if (!isValue(input.name)) return input.path;
+      const path = input.path.startsWith('/') ? input.path : `${job.placement.cwd}/${input.path}`;
+      if (this.#o.digests.digest(path) !== input.name) return input.path;
+    }
+    return undefined;
+  }
+
+  async #inSandbox(job: ForceJob, signal: AbortSignal): Promise<RunOutcome> {
+    return this.#o.sandbox.run(job, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#o.runner.close();
+  }
+}
+
+/** The variables of a run: the thunk's own, and what a process needs to find the tool's parts. */
+export function environment(job: ForceJob): string[] {
+  const env = job.thunk.env.map(([name, value]) => `${name}=${value}`);
+  if (!job.thunk.env.some(([name]) => name === 'PATH')) env.push(`PATH=${job.placement.searchPath}`);
+  return env;
+}
+
+export function badResult(job: ForceJob, result: RunResult): RunFailed | undefined {
+  if (result.startErrno !== 0)
+    return failed('start-failed', `${job.placement.realTool}: errno ${result.startErrno}`);
+  if (result.timedOut) return failed('timeout', job.placement.label);
+  if (result.signal !== 0) return failed('signal', `signal ${result.signal}`);
+  return undefined;
+}
+
+/** The files a run's outputs go to: one directory of ours, the outputs' own base names. */
+export class OutputFiles {
+  readonly #job: ForceJob;
+  readonly #pathByTag = new Map<string, string>();
+
+  constructor(job: ForceJob, directory: string) {
+    this.#job = job;
+    const taken = new Set<string>();
+    for (const output of job.thunk.outputs) {
+      let name = basename(output.path);
+      if (taken.has(name)) name = `${taken.size}-${name}`;
+      taken.add(name);
+      this.#pathByTag.set(output.tag, join(directory, name));
+    }
+  }
+
+  /** Outputs that start as copies of an input (in-place tools). `root`: where the job sees its tree. */
+  prepare(root = ''): void {
+    for (const output of this.#job.thunk.outputs) {
+      if (output.from === undefined) continue;
+      const from =
+        root + (output.from.startsWith('/') ? output.from : `${this.#job.placement.cwd}/${output.from}`);
+      const to = this.#pathByTag.get(output.tag)!;
+      copyFileSync(from, to);
+      chmodSync(to, (statSync(from).mode & 0o777) | 0o600);
+    }
+  }
+
+  argument(arg: Arg): string {
+    if (typeof arg === 'string') return arg;
+    const path = this.#pathByTag.get(arg.output);
+    if (path === undefined)
+      throw new Error(`the command names an output ${arg.output} the thunk does not declare`);
+    return arg.prefix + path;
+  }
+
+  outcome(result: RunResult, store: LocalStore): RunOutcome {
+    const outputs: OutputValue[] = [];
+    if (result.exitCode === 0) {
+      for (const output of this.#job.thunk.outputs) {
+        const path = this.#pathByTag.get(output.tag)!;
+        if (!lstatSync(path, { throwIfNoEntry: false })?.isFile())
+          return failed('output-missing', output.path);
+        let name: ObjectName;
+        try {
+          name = store.putFile(path);
+        } catch (error) {
+          return failed('store-failed', (error as Error).message);
+        }
+        outputs.push({ tag: output.tag, name });
+      }
+    }
+    return {
+      kind: 'done',
+      exitCode: result.exitCode,
+      stdout: this.asTyped(result.stdout),
+      stderr: this.asTyped(result.stderr),
+      outputs,
+      wallMs: result.wallUs / 1000,
+      cpuMs: result.cpuUs / 1000,
+    };
+  }
+
+  /** What the tool printed, with our paths of outputs replaced by the ones the user typed. */
+  asTyped(bytes: Buffer): Buffer {
+    if (bytes.length === 0) return bytes;
+    let text = bytes.toString('latin1');
+    for (const output of this.#job.thunk.outputs) {
+      const ours = Buffer.from(this.#pathByTag.get(output.tag)!).toString('latin1');
+      text = text.replaceAll(ours, Buffer.from(output.path).toString('latin1'));
+    }
+    return Buffer.from(text, 'latin1');
+  }
+}

@@ -1,0 +1,74 @@
+// One thunk on its way to values: its states and the only function that changes them.
+import type { Placement, RunDone, RunFailed } from '../engine/engine.ts';
+import type { ObjectName } from '../ir/name.ts';
+import type { Thunk } from '../ir/thunk.ts';
+import type { Reduction } from '../store/store.ts';
+import { unreachable } from './unreachable.ts';
+
+export type NodeState =
+  /** needs other thunks first */
+  'waiting' | 'ready' | 'running' | 'done' | 'failed' | 'cancelled';
+
+export type NodeEvent = 'inputs-ready' | 'start' | 'reduced' | 'fail' | 'cancel' | 'again';
+
+/** @throws when the step makes no sense: a bug. */
+export function transition(state: NodeState, event: NodeEvent): NodeState {
+  switch (event) {
+    case 'inputs-ready':
+      if (state === 'waiting') return 'ready';
+      break;
+    case 'start':
+      if (state === 'ready') return 'running';
+      break;
+    case 'reduced':
+      if (state === 'running' || state === 'waiting') return 'done';
+      break;
+    case 'fail':
+      if (state === 'running' || state === 'waiting') return 'failed';
+      break;
+    case 'cancel':
+      if (state === 'waiting' || state === 'ready' || state === 'running') return 'cancelled';
+      break;
+    case 'again':
+      if (state === 'running') return 'ready';
+      break;
+    default:
+      unreachable(event);
+  }
+  throw new Error(`a thunk cannot go from ${state} by ${event}`);
+}
+
+export type Failure =
+  | { readonly kind: 'tool'; readonly run: RunDone }
+  | { readonly kind: 'engine'; readonly run: RunFailed }
+  | { readonly kind: 'dependency'; readonly on: ObjectName };
+
+export interface ForceNode {
+  readonly name: ObjectName;
+  state: NodeState;
+  /** Kept until the node is at its end. */
+  thunk: Thunk | undefined;
+  placement: Placement | undefined;
+  /** Dependencies not yet done. */
+  missing: number;
+  readonly dependents: ForceNode[];
+  /** Sessions that asked for it; who hears of it. */
+  readonly owners: Set<string>;
+  /** Somebody waits in the middle of a build. */
+  urgent: boolean;
+  outputs: ReadonlyMap<string, ObjectName> | undefined;
+  /** For sessions that ask later: what the tool printed. */
+  stdout: Buffer;
+  stderr: Buffer;
+  wallMs: number;
+  failure: Failure | undefined;
+  readonly waiters: (() => void)[];
+  tries: number;
+  /** The host is writing its artifacts back. */
+  settling: Promise<void> | undefined;
+  /** Found when it was loaded; used up at once. */
+  memo?: Reduction | undefined;
+  loadError?: string;
+  /** It came to its values without a run. */
+  memoHit?: boolean;
+}

@@ -1,0 +1,367 @@
+// Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
+// contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
+import type { Engine, Placement, RunDone } from '../engine/engine.ts';
+import { reduceInputs } from '../ir/graph.ts';
+import { baseName, type ObjectName, tagOf } from '../ir/name.ts';
+import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
+import type { Reduction, Store } from '../store/store.ts';
+import { type Failure, type ForceNode, transition } from './node.ts';
+import { ReadyQueue } from './ready-queue.ts';
+
+export interface ReductorHost {
+  readonly store: Store;
+  readonly engine: Engine;
+  placementOf(thunk: ObjectName): Placement | undefined;
+  /** The node has its outputs; dependents start when this is done. */
+  reduced(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number): Promise<void> | undefined;
+  started(node: ForceNode): void;
+  failed(node: ForceNode, failure: Failure): void;
+  cancelled(node: ForceNode): void;
+}
+
+/** Tries of a thunk whose run came to no end, before it is given up. */
+const TRIES_MAX = 3;
+const RETRY_BASE_MS = 50;
+/** Memo hits handled before the event loop gets a turn. */
+const SLICE = 64;
+
+const NO_BYTES = Buffer.alloc(0);
+
+export class Reductor {
+  readonly #host: ReductorHost;
+  readonly #nodes = new Map<ObjectName, ForceNode>();
+  readonly #queue = new ReadyQueue();
+  /** Nodes whose reduced form is being run by another node. */
+  readonly #running = new Map<ObjectName, ForceNode[]>();
+  readonly #aborts = new Map<ObjectName, AbortController>();
+  #inFlight = 0;
+  #pumping = false;
+  /** Thunks run at once. */
+  jobs: number;
+
+  constructor(host: ReductorHost, jobs: number) {
+    this.#host = host;
+    this.jobs = jobs;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get pending(): number {
+    return this.#queue.length + this.#inFlight;
+  }
+
+  node(name: ObjectName): ForceNode | undefined {
+    return this.#nodes.get(name);
+  }
+
+  /** Brings `name` and what it needs into the graph and starts what can start. */
+  add(
+    name: ObjectName,
+    owner: string,
+    options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
+  ): ForceNode {
+    const root = this.#load(name, owner, options.urgent === true, options.thunk);
+    this.#pump();
+    return root;
+  }
+
+  /** Waits until the node is done, failed or cancelled. */
+  async force(
+    name: ObjectName,
+    owner: string,
+    options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
+  ): Promise<ForceNode> {
+    const node = this.add(name, owner, options);
+    if (node.state !== 'done' && node.state !== 'failed' && node.state !== 'cancelled') {
+      await new Promise<void>((resolve) => node.waiters.push(resolve));
+    } else if (node.settling) await node.settling;
+    return node;
+  }
+
+  #load(rootName: ObjectName, owner: string, urgent: boolean, given: Thunk | undefined): ForceNode {
+    const stack: ObjectName[] = [rootName];
+    const fresh: ForceNode[] = [];
+    while (stack.length > 0) {
+      const name = stack.pop()!;
+      const known = this.#nodes.get(name);
+      if (known !== undefined && known.state !== 'failed' && known.state !== 'cancelled') {
+        const news = !known.owners.has(owner);
+        known.owners.add(owner);
+        const rises = urgent && !known.urgent;
+        if (rises) {
+          known.urgent = true;
+          if (known.state === 'ready') this.#queue.raise(known);
+        }
+        // What it needs becomes this owner's and as urgent too.
+        if ((news || rises) && known.state === 'waiting' && known.thunk)
+          stack.push(...thunkDeps(known.thunk));
+        continue;
+      }
+      const node: ForceNode = {
+        name,
+        state: 'waiting',
+        thunk: undefined,
+        placement: undefined,
+        missing: 0,
+        dependents: [],
+        owners: new Set([owner]),
+        urgent,
+        outputs: undefined,
+        stdout: NO_BYTES,
+        stderr: NO_BYTES,
+        wallMs: 0,
+        failure: undefined,
+        waiters: [],
+        tries: 0,
+        settling: undefined,
+      };
+      this.#nodes.set(name, node);
+      fresh.push(node);
+      const memo = this.#host.store.reduction(name);
+      if (memo) {
+        node.memo = memo;
+        continue;
+      }
+      try {
+        const thunk = name === rootName && given ? given : this.#read(name);
+        node.thunk = thunk;
+        stack.push(...thunkDeps(thunk));
+      } catch (error) {
+        const detail = error instanceof BadThunkError ? error.message : String((error as Error).message);
+        node.loadError = detail;
+      }
+    }
+    for (const node of fresh) {
+      if (!node.thunk) continue;
+      for (const dep of thunkDeps(node.thunk)) {
+        const on = this.#nodes.get(dep)!;
+        if (on.state === 'done' && !on.settling) continue;
+        node.missing++;
+        on.dependents.push(node);
+      }
+    }
+    for (const node of fresh) {
+      if (node.memo) this.#finish(node, node.memo, 'memoized', 0);
+      else if (node.loadError !== undefined) {
+        this.#fail(node, {
+          kind: 'engine',
+          run: {
+            kind: 'failed',
+            reason: 'missing-blob',
+            detail: `thunk ${node.name}: ${node.loadError}`,
+            transient: false,
+          },
+        });
+      } else if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
+    }
+    return this.#nodes.get(rootName)!;
+  }
+
+  #read(name: ObjectName): Thunk {
+    const bytes = this.#host.store.get(name);
+    if (!bytes) throw new Error('not in the store');
+    return decodeThunk(bytes);
+  }
+
+  #becomeReady(node: ForceNode): void {
+    // A dependency that had failed before this node came in.
+    const bad = node.thunk && thunkDeps(node.thunk).find((d) => this.#nodes.get(d)?.state !== 'done');
+    if (bad) {
+      this.#fail(node, { kind: 'dependency', on: bad });
+      return;
+    }
+    node.state = transition(node.state, 'inputs-ready');
+    this.#queue.push(node);
+  }
+
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    let handled = 0;
+    while (this.#inFlight < this.jobs) {
+      const node = this.#queue.shift();
+      if (!node) break;
+      this.#start(node);
+      if (++handled >= SLICE) {
+        setImmediate(() => this.#pump());
+        break;
+      }
+    }
+    this.#pumping = false;
+  }
+
+  #start(node: ForceNode): void {
+    node.state = transition(node.state, 'start');
+    const thunk = reduceInputs(node.thunk!, (ref) => {
+      const value = this.#nodes.get(baseName(ref))?.outputs?.get(tagOf(ref) ?? '');
+      if (!value) throw new Error(`${ref} has no value`);
+      return value;
+    });
+    let name = node.name;
+    if (thunk !== node.thunk) {
+      name = encodeThunk(thunk).name;
+      const memo = this.#host.store.reduction(name);
+      if (memo) {
+        this.#remember(node, memo);
+        this.#finish(node, memo, 'memoized', 0);
+        return;
+      }
+      const others = this.#running.get(name);
+      if (others) {
+        others.push(node);
+        return;
+      }
+    }
+    this.#running.set(name, []);
+    node.placement ??= this.#host.placementOf(node.name);
+    if (!node.placement) {
+      this.#over(node, name, {
+        kind: 'failed',
+        reason: 'start-failed',
+        detail: 'nothing is known of where this thunk was made; build again to make it anew',
+        transient: false,
+      });
+      return;
+    }
+    const abort = new AbortController();
+    this.#aborts.set(node.name, abort);
+    this.#inFlight++;
+    this.#host.started(node);
+    this.#host.engine.run({ name, thunk, placement: node.placement }, { signal: abort.signal }).then(
+      (outcome) => {
+        this.#inFlight--;
+        this.#aborts.delete(node.name);
+        this.#over(node, name, outcome);
+        this.#pump();
+      },
+      (error: unknown) => {
+        this.#inFlight--;
+        this.#aborts.delete(node.name);
+        const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
+        this.#pump();
+      },
+    );
+  }
+
+  #over(node: ForceNode, reducedName: ObjectName, outcome: Awaited<ReturnType<Engine['run']>>): void {
+    if (node.state === 'cancelled') {
+      this.#shared(reducedName, (n) => this.#again(n));
+      return;
+    }
+    if (outcome.kind === 'done' && outcome.exitCode === 0) {
+      const reduction: Reduction = { ...outcome, thunk: reducedName, exitCode: 0 };
+      this.#host.store.putReduction(reduction);
+      if (reducedName !== node.name) this.#remember(node, reduction);
+      this.#finish(node, reduction, 'ran', outcome.cpuMs);
+      this.#shared(reducedName, (n) => {
+        this.#remember(n, reduction);
+        this.#finish(n, reduction, 'memoized', 0);
+      });
+      return;
+    }
+    if (outcome.kind === 'failed' && outcome.transient && ++node.tries < TRIES_MAX) {
+      this.#running.delete(reducedName);
+      const delayMs = RETRY_BASE_MS * 2 ** node.tries * (0.5 + Math.random());
+      setTimeout(() => this.#again(node), delayMs);
+      return;
+    }
+    const failure: Failure =
+      outcome.kind === 'done' ? { kind: 'tool', run: outcome as RunDone } : { kind: 'engine', run: outcome };
+    this.#fail(node, failure);
+    this.#shared(reducedName, (n) => this.#fail(n, failure));
+  }
+
+  #shared(reducedName: ObjectName, each: (node: ForceNode) => void): void {
+    const others = this.#running.get(reducedName) ?? [];
+    this.#running.delete(reducedName);
+    for (const other of others) if (other.state === 'running') each(other);
+  }
+
+  #again(node: ForceNode): void {
+    if (node.state !== 'running') return;
+    node.state = transition(node.state, 'again');
+    this.#queue.push(node);
+    this.#pump();
+  }
+
+  #remember(node: ForceNode, reduction: Reduction): void {
+    this.#host.store.putReduction({ ...reduction, thunk: node.name });
+  }
+
+  #finish(node: ForceNode, reduction: Reduction, how: 'ran' | 'memoized', cpuMs: number): void {
+    node.state = transition(node.state, 'reduced');
+    node.thunk = undefined;
+    node.memo = undefined;
+    node.memoHit = how === 'memoized';
+    node.outputs = new Map(reduction.outputs.map((o) => [o.tag, o.name]));
+    node.stdout = reduction.stdout;
+    node.stderr = reduction.stderr;
+    node.wallMs = reduction.wallMs;
+    const settling = this.#host.reduced(node, how, cpuMs);
+    if (!settling) {
+      this.#release(node);
+      return;
+    }
+    node.settling = settling.finally(() => {
+      node.settling = undefined;
+      this.#release(node);
+      this.#pump();
+    });
+  }
+
+  #release(node: ForceNode): void {
+    for (const waiter of node.waiters.splice(0)) waiter();
+    for (const dependent of node.dependents.splice(0)) {
+      if (--dependent.missing === 0 && dependent.state === 'waiting') this.#becomeReady(dependent);
+    }
+  }
+
+  #fail(first: ForceNode, failure: Failure): void {
+    const stack: [ForceNode, Failure][] = [[first, failure]];
+    while (stack.length > 0) {
+      const [node, why] = stack.pop()!;
+      if (node.state !== 'waiting' && node.state !== 'running') continue;
+      node.state = transition(node.state, 'fail');
+      node.failure = why;
+      node.thunk = undefined;
+      this.#host.failed(node, why);
+      for (const waiter of node.waiters.splice(0)) waiter();
+      for (const dependent of node.dependents.splice(0))
+        stack.push([dependent, { kind: 'dependency', on: node.name }]);
+    }
+  }
+
+  /** Takes back what only this owner asked for and has not started; with `running`, ends what has. */
+  cancel(owner: string, options: { readonly running: boolean }): void {
+    for (const node of this.#nodes.values()) {
+      if (!node.owners.has(owner)) continue;
+      if (
+        node.state !== 'waiting' &&
+        node.state !== 'ready' &&
+        !(options.running && node.state === 'running')
+      )
+        continue;
+      if (node.owners.size > 1) {
+        node.owners.delete(owner);
+        continue;
+      }
+      const wasRunning = node.state === 'running';
+      node.state = transition(node.state, 'cancel');
+      if (wasRunning) this.#aborts.get(node.name)?.abort();
+      else this.#queue.remove(node);
+      this.#host.cancelled(node);
+      for (const waiter of node.waiters.splice(0)) waiter();
+    }
+  }
+
+  /** Forgets what is at its end, so that a long-lived server does not grow. */
+  forget(): void {
+    for (const [name, node] of this.#nodes) {
+      if ((node.state === 'done' && !node.settling) || node.state === 'failed' || node.state === 'cancelled')
+        this.#nodes.delete(name);
+    }
+  }
+}

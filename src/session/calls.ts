@@ -1,0 +1,395 @@
+// Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
+import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Placement } from '../engine/engine.ts';
+import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
+import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
+import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
+import {
+  type Bypass,
+  bypass,
+  type Call,
+  type Plan,
+  type PlannedOutput,
+  type PlannedThunk,
+} from '../models/model.ts';
+import { modelFor } from '../models/registry.ts';
+import type { DigestCache } from '../store/digest-cache.ts';
+import type { LocalStore } from '../store/local.ts';
+import type { Toolchains } from '../toolchain/toolchain.ts';
+import type { Placer } from '../writeback/writeback.ts';
+import { ancestryOf } from './ancestry.ts';
+import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
+import type { Contexts } from './context.ts';
+import type { Forcer } from './forcer.ts';
+import type { History } from './history.ts';
+import type { Journal } from './journal.ts';
+import type { Session } from './session.ts';
+import { absolute, placeholderAt } from './tree.ts';
+
+export type Answer =
+  | { readonly kind: 'run' }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
+
+const RUN: Answer = { kind: 'run' };
+const NO_BYTES = Buffer.alloc(0);
+const done = (code: number, stdout: Buffer = NO_BYTES, stderr: Buffer = NO_BYTES): Answer => ({
+  kind: 'exit',
+  code,
+  stdout,
+  stderr,
+});
+
+export interface CallParts {
+  readonly store: LocalStore;
+  readonly journal: Journal;
+  readonly digests: DigestCache;
+  readonly history: History;
+  readonly forcer: Forcer;
+  readonly contexts: Contexts;
+  readonly toolchains: Toolchains;
+  readonly place: Placer;
+  /** The "#!" interpreter of script placeholders. */
+  readonly interpreter: string;
+  readonly target: (realTool: string, searchPath: string) => Promise<ElfTarget>;
+  /** Heals an archive that holds placeholders; true when it is clean. */
+  readonly heal: (absPath: string, owner: string) => Promise<boolean>;
+  readonly sessionOf: (id: string | undefined) => Session;
+  readonly shimDirectories: ReadonlySet<string>;
+}
+
+interface Frozen {
+  readonly planned: PlannedThunk;
+  readonly thunk: Thunk;
+  readonly name: ObjectName;
+}
+
+export class Calls {
+  readonly #p: CallParts;
+  /** Values of user files known to be in the store. */
+  readonly #kept = new Set<ObjectName>();
+  #serial = 0;
+
+  constructor(parts: CallParts) {
+    this.#p = parts;
+  }
+
+  async open(request: CallRequest): Promise<Answer> {
+    const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
+    const path = absolute(request.cwd, request.path);
+    const before = Date.now();
+    if (placeholderAt(path) === undefined) {
+      await this.#p.heal(path, session.id);
+      return { kind: 'ready' };
+    }
+    await this.#p.forcer.forcePath(path, session.id, { open: true });
+    session.emit({ type: 'midway', path, by: String(request.pid), waitMs: Date.now() - before });
+    return { kind: 'ready' };
+  }
+
+  async call(request: CallRequest): Promise<Answer> {
+    const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
+    const mode = request.env.get('GG_MODE') ?? 'defer';
+    if (mode === 'off') return RUN;
+    if (!request.utf8) return this.#bypass(request, session, bypass('not-utf8', request.tool, 'all'));
+    const model = modelFor(request.tool);
+    if (!model) return this.#bypass(request, session, bypass('unknown-tool', request.tool, request.args));
+    const ancestry = ancestryOf(request.pid);
+    if (ancestry.configuring)
+      return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
+    const deferred = mode !== 'sync' && ancestry.buildTool;
+    const searchPath = searchPathWithout(
+      request.env.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin',
+      this.#p.shimDirectories,
+    );
+    const call: Call = {
+      tool: request.tool,
+      realTool: request.realTool,
+      args: request.args,
+      cwd: request.cwd,
+      env: request.env,
+      stderrTty: request.stderrTty,
+      interposed: request.interposed,
+    };
+    if (deferred) {
+      const failedInput = this.#readsFailed(request, session);
+      if (failedInput || (session.stopped && !session.options.keepGoing)) return done(1);
+    }
+    let plan: Plan | Bypass;
+    try {
+      plan = await model.plan(call, this.#p.contexts.forCall(searchPath));
+    } catch (error) {
+      plan = bypass(
+        'internal-error',
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+        'all',
+      );
+    }
+    if (plan.kind === 'bypass') return this.#bypass(request, session, plan);
+    const frozen = await this.#freeze(plan, request, searchPath, session);
+    if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
+    const sync = !deferred || plan.sync;
+    return sync
+      ? this.#answerNow(plan, frozen, request, session)
+      : this.#defer(plan, frozen, request, searchPath, session, ancestry.project);
+  }
+
+  #readsFailed(request: CallRequest, session: Session): boolean {
+    if (session.failedPaths.size === 0) return false;
+    return request.args.some((a) => {
+      const path = absolute(request.cwd, a);
+      return session.failedPaths.has(path) && !statSync(path, { throwIfNoEntry: false });
+    });
+  }
+
+  /** Forces what the real tool will read, then lets it run. */
+  async #bypass(request: CallRequest, session: Session, why: Bypass): Promise<Answer> {
+    const command = commandText([request.tool, ...request.args]);
+    session.noteBypass({
+      tool: request.tool,
+      reason: why.reason,
+      detail: why.detail,
+      command,
+      cwd: request.cwd,
+    });
+    this.#p.history.note({
+      path: request.cwd,
+      how: 'bypass',
+      reason: why.reason,
+      detail: why.detail,
+      command,
+    });
+    const candidates = new Set<string>();
+    for (const word of why.inputs === 'all' ? request.args : [...why.inputs, ...request.args]) {
+      candidates.add(absolute(request.cwd, word));
+      const eq = word.indexOf('=');
+      if (eq > 0) candidates.add(absolute(request.cwd, word.slice(eq + 1)));
+    }
+    const paths = [...candidates].filter((p) => statSync(p, { throwIfNoEntry: false })?.isFile());
+    if (why.inputs === 'all')
+      for (const o of this.#p.journal.outstanding())
+        if (this.#concerns(o.project, o.path, request, session)) paths.push(o.path);
+    const before = Date.now();
+    const forced = paths.filter((p) => placeholderAt(p) !== undefined);
+    const results = await Promise.all(paths.map((p) => this.#makeReal(p, session)));
+    if (forced.length > 0)
+      session.emit({ type: 'midway', path: forced[0]!, by: request.tool, waitMs: Date.now() - before });
+    if (results.includes(false) && why.inputs !== 'all') {
+      const ancestry = ancestryOf(request.pid);
+      if (ancestry.buildTool) return done(1);
+    }
+    return RUN;
+  }
+
+  #concerns(project: string, path: string, request: CallRequest, session: Session): boolean {
+    const below = (dir: string, p: string): boolean => p === dir || p.startsWith(`${dir}/`);
+    return below(session.options.cwd, path) || below(request.cwd, path) || below(project, request.cwd);
+  }
+
+  async #makeReal(path: string, session: Session): Promise<boolean> {
+    const forced = await this.#p.forcer.forcePath(path, session.id);
+    if (forced.kind !== 'real') return false;
+    return this.#p.heal(path, session.id);
+  }
+
+  /** Turns planned thunks into named ones; a Bypass when an input cannot be named. */
+  async #freeze(
+    plan: Plan,
+    request: CallRequest,
+    searchPath: string,
+    session: Session,
+  ): Promise<Frozen[] | Bypass> {
+    let toolchain: string;
+    try {
+      toolchain = (await this.#p.toolchains.of(request.realTool, searchPath)).digest;
+    } catch (error) {
+      return bypass('toolchain-query-failed', (error as Error).message, 'all');
+    }
+    const frozen: Frozen[] = [];
+    for (const planned of plan.thunks) {
+      const inputs: ThunkInput[] = [];
+      const seen = new Set<string>();
+      for (const path of planned.inputs) {
+        if (seen.has(path)) continue;
+        seen.add(path);
+        const name = await this.#nameInput(absolute(request.cwd, path), session);
+        if (name === undefined) return bypass('unreadable-input', path, 'all');
+        inputs.push({ path, name });
+      }
+      const unwritable = planned.outputs.find((o) => !canCreate(absolute(request.cwd, o.path)));
+      if (unwritable) return bypass('unwritable-output', unwritable.path, 'all');
+      const thunk: Thunk = {
+        tool: planned.tool,
+        toolchain,
+        args: planned.args,
+        env: planned.env,
+        cwd: planned.needsCwd ? request.cwd : '',
+        inputs,
+        absent: planned.absent,
+        outputs: planned.outputs.map((o) =>
+          o.from === undefined ? { tag: o.tag, path: o.path } : { tag: o.tag, path: o.path, from: o.from },
+        ),
+        salt: planned.salt,
+      };
+      const { name, bytes } = encodeThunk(thunk);
+      this.#p.store.put(bytes, 'T');
+      const place: Placement = {
+        realTool: request.realTool,
+        cwd: request.cwd,
+        pwd: request.env.get('PWD') ?? request.cwd,
+        searchPath,
+        label: planned.label,
+        stage: planned.stage,
+        command: commandText([request.tool, ...request.args]),
+        sandbox: session.options.sandbox,
+      };
+      this.#p.journal.place(name, place);
+      frozen.push({ planned, thunk, name });
+    }
+    return frozen;
+  }
+
+  async #nameInput(path: string, session: Session): Promise<ObjectRef | ObjectName | undefined> {
+    const ref = placeholderAt(path);
+    if (ref !== undefined) return ref;
+    if (/\.(?:a|lo|lib)$/.test(path) && !(await this.#p.heal(path, session.id))) return undefined;
+    const name = this.#p.digests.digest(path);
+    if (name === undefined) return undefined;
+    // Files of the system stay; the user's may be edited before the thunk runs, so their bytes are kept.
+    if (!path.startsWith('/usr/') && !this.#kept.has(name)) {
+      try {
+        if (!this.#p.store.putCopy(path, name)) return undefined;
+      } catch {
+        return undefined;
+      }
+      this.#kept.add(name);
+    }
+    return name;
+  }
+
+  /** The exit status is the answer: force, put the results in place, replay what the tool printed. */
+  async #answerNow(
+    plan: Plan,
+    frozen: readonly Frozen[],
+    request: CallRequest,
+    session: Session,
+  ): Promise<Answer> {
+    const owner = `now-${this.#serial++}`;
+    const nodes = await Promise.all(
+      frozen.map((f) => this.#p.forcer.reductor.force(f.name, owner, { urgent: true, thunk: f.thunk })),
+    );
+    if (nodes.some((n) => n.state !== 'done')) {
+      // The real tool says it in its own words, and leaves what it leaves.
+      await Promise.all(
+        frozen.flatMap((f) =>
+          f.thunk.inputs.map((i) => this.#makeReal(absolute(request.cwd, i.path), session)),
+        ),
+      );
+      return RUN;
+    }
+    for (const file of plan.files)
+      writeFileSync(absolute(request.cwd, file.path), file.text, { mode: 0o666 & ~request.umask });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    for (const [i, node] of nodes.entries()) {
+      for (const output of frozen[i]!.planned.outputs) {
+        const value = node.outputs?.get(output.tag);
+        const source = value === undefined ? undefined : this.#p.store.path(value);
+        if (value === undefined || source === undefined) return RUN;
+        const dest = absolute(request.cwd, output.path);
+        const errno = await this.#p.place({
+          source,
+          dest,
+          mode: modeOf(output, dest, request.umask),
+          mtimeNs: -1n,
+          sameInode: false,
+        });
+        if (errno !== 0) return RUN;
+        this.#p.journal.settle(dest);
+        this.#p.digests.note(dest, value);
+      }
+      stdout.push(node.stdout);
+      stderr.push(node.stderr);
+      session.emit({
+        type: 'thunk-finished',
+        name: node.name,
+        label: frozen[i]!.planned.label,
+        how: node.memoHit ? 'memoized' : 'ran',
+        command: '',
+        stdout: '',
+        stderr: '',
+        wallMs: node.wallMs,
+        cpuMs: 0,
+      });
+    }
+    return done(0, Buffer.concat(stdout), Buffer.concat(stderr));
+  }
+
+  async #defer(
+    plan: Plan,
+    frozen: readonly Frozen[],
+    request: CallRequest,
+    searchPath: string,
+    session: Session,
+    project: string | undefined,
+  ): Promise<Answer> {
+    const target = await this.#p.target(request.realTool, searchPath);
+    const sides = plan.files.map((f) => absolute(request.cwd, f.path));
+    try {
+      for (const [i, file] of plan.files.entries())
+        writeFileSync(sides[i]!, file.text, { mode: 0o666 & ~request.umask });
+      for (const f of frozen) {
+        for (const output of f.planned.outputs) {
+          const path = absolute(request.cwd, output.path);
+          const ref = outputRef(f.name, output.tag);
+          this.#p.journal.promise({ path, ref, project: project ?? request.cwd, sides });
+          this.#write(
+            path,
+            writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target }),
+            modeOf(output, path, request.umask),
+          );
+          session.directories.add(dirname(path));
+          session.paths.add(path);
+          session.failedPaths.delete(path);
+          this.#p.history.note({ path, how: 'deferred', thunk: baseName(ref) });
+        }
+        session.emit({ type: 'thunk-added', name: f.name, label: f.planned.label, stage: f.planned.stage });
+      }
+    } catch (error) {
+      return this.#bypass(request, session, bypass('unwritable-output', (error as Error).message, 'all'));
+    }
+    if (session.options.eager) for (const f of frozen) this.#p.forcer.begin(f.name, session);
+    return done(0);
+  }
+
+  /** In one step, so that nobody sees half a placeholder. */
+  #write(path: string, bytes: Buffer, mode: number): void {
+    const temporary = `${dirname(path)}/.gg-${process.pid}-${this.#serial++}`;
+    try {
+      writeFileSync(temporary, bytes, { mode, flag: 'wx' });
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  }
+}
+
+/** The mode the tool would give: its own for a new file, the file's for one edited in place. */
+function modeOf(output: PlannedOutput, path: string, umask: number): number {
+  if (output.mode !== undefined) return output.mode & ~umask;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat ? stat.mode & 0o7777 : 0o666 & ~umask;
+}
+
+function canCreate(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat && !stat.isFile()) return false;
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

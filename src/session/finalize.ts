@@ -1,0 +1,120 @@
+// The end of a build: forces what is outstanding, finds placeholders that were moved or copied, heals archives, and goes on
+// until the tree holds none.
+import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+import { baseName, type ObjectName } from '../ir/name.ts';
+import { mayBePlaceholder } from '../ir/placeholder.ts';
+import { placeholdersInArchive } from './archives.ts';
+import type { Forcer } from './forcer.ts';
+import type { Journal, Outstanding } from './journal.ts';
+import type { Session } from './session.ts';
+import { placeholderAt } from './tree.ts';
+
+export interface FinalizeParts {
+  readonly journal: Journal;
+  readonly forcer: Forcer;
+  readonly heal: (absPath: string, owner: string) => Promise<boolean>;
+}
+
+export interface FinalizeScope {
+  /** Only these files and what is below these directories (absolute). */
+  readonly paths?: readonly string[];
+  /** Everything outstanding, wherever it is. */
+  readonly all?: boolean;
+}
+
+/** Directory entries looked at before other requests get a turn. */
+const SLICE = 2000;
+/** A healed archive may let more be forced; more rounds than this mean something is written as fast as it is forced. */
+const ROUNDS_MAX = 10;
+
+function below(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
+}
+
+export function inScope(o: Outstanding, session: Session, scope: FinalizeScope): boolean {
+  if (scope.all) return true;
+  if (scope.paths) return scope.paths.some((p) => below(p, o.path));
+  return (
+    session.paths.has(o.path) || below(session.options.cwd, o.path) || below(session.options.cwd, o.project)
+  );
+}
+
+/** Placeholders and archives with placeholders below a directory. */
+export async function findPlaceholders(
+  roots: Iterable<string>,
+  changedSinceMs: number,
+): Promise<{ files: string[]; archives: string[] }> {
+  const files: string[] = [];
+  const archives: string[] = [];
+  const stack = [...new Set(roots)];
+  const seen = new Set<string>();
+  let looked = 0;
+  while (stack.length > 0) {
+    const directory = stack.pop()!;
+    if (seen.has(directory)) continue;
+    seen.add(directory);
+    let entries: Dirent[];
+    try {
+      entries = readdirSync(directory, { withFileTypes: true });
+    } catch {
+      continue;
+    }
+    for (const entry of entries) {
+      if (++looked % SLICE === 0) await turn();
+      const path = `${directory === '/' ? '' : directory}/${entry.name}`;
+      if (entry.isDirectory()) {
+        if (entry.name !== '.git') stack.push(path);
+        continue;
+      }
+      if (!entry.isFile()) continue;
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (!stat) continue;
+      if (mayBePlaceholder(stat.size) && placeholderAt(path) !== undefined) files.push(path);
+      else if (stat.size > 1152 && stat.ctimeMs >= changedSinceMs && placeholdersInArchive(path).length > 0)
+        archives.push(path);
+    }
+  }
+  return { files, archives };
+}
+
+/** @returns paths that still are placeholders when nothing more can be done. */
+export async function finalize(
+  session: Session,
+  scope: FinalizeScope,
+  startedMs: number,
+  parts: FinalizeParts,
+): Promise<readonly string[]> {
+  const { journal, forcer } = parts;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const targets = new Set<ObjectName>();
+    const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
+    for (const o of outstanding) {
+      if (session.stopped && !session.options.keepGoing) {
+        forcer.takeAwayPath(o.path, [session]);
+        continue;
+      }
+      if (placeholderAt(o.path) === o.ref) targets.add(baseName(o.ref));
+      else journal.settle(o.path);
+    }
+    await Promise.all([...targets].map((name) => forcer.reductor.force(name, session.id)));
+    const roots = scope.paths
+      ? scope.paths.filter((p) => statSync(p, { throwIfNoEntry: false })?.isDirectory())
+      : [session.options.cwd, ...session.directories];
+    const found = await findPlaceholders(roots, startedMs);
+    const single = (scope.paths ?? []).filter((p) => placeholderAt(p) !== undefined);
+    if (found.files.length + found.archives.length + single.length === 0) break;
+    if (session.stopped && !session.options.keepGoing) break;
+    const results = await Promise.all([
+      ...[...found.files, ...single].map(
+        async (p) => (await forcer.forcePath(p, session.id)).kind === 'real',
+      ),
+      ...found.archives.map((p) => parts.heal(p, session.id)),
+    ]);
+    if (!results.includes(true)) break;
+  }
+  return journal
+    .outstanding()
+    .filter((o) => inScope(o, session, scope) && placeholderAt(o.path) === o.ref)
+    .map((o) => o.path);
+}

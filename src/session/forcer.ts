@@ -1,0 +1,225 @@
+// Joins the reductor with the tree: what a reduced thunk writes back, what a failed one takes away, who hears of it.
+import { rmSync } from 'node:fs';
+import type { Engine, Placement } from '../engine/engine.ts';
+import type { Failure, ForceNode } from '../force/node.ts';
+import type { ReductorHost } from '../force/reductor.ts';
+import { Reductor } from '../force/reductor.ts';
+import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
+import type { DigestCache } from '../store/digest-cache.ts';
+import type { LocalStore } from '../store/local.ts';
+import { type Placer, writeBack } from '../writeback/writeback.ts';
+import type { History } from './history.ts';
+import type { Journal } from './journal.ts';
+import type { Session } from './session.ts';
+import { placeholderAt } from './tree.ts';
+
+export interface ForcerParts {
+  readonly store: LocalStore;
+  readonly engine: Engine;
+  readonly journal: Journal;
+  readonly digests: DigestCache;
+  readonly history: History;
+  readonly place: Placer;
+  readonly sessions: ReadonlyMap<string, Session>;
+}
+
+export type ForcedPath =
+  | { readonly kind: 'real' }
+  | { readonly kind: 'failed'; readonly node: ForceNode }
+  | { readonly kind: 'unwritable'; readonly errno: number };
+
+export class Forcer implements ReductorHost {
+  readonly store: LocalStore;
+  readonly engine: Engine;
+  readonly reductor: Reductor;
+  readonly #p: ForcerParts;
+  /** Paths a waiting reader has open: written into the same inode. */
+  readonly #held = new Map<string, number>();
+
+  constructor(parts: ForcerParts) {
+    this.#p = parts;
+    this.store = parts.store;
+    this.engine = parts.engine;
+    this.reductor = new Reductor(this, parts.engine.slots);
+  }
+
+  placementOf(thunk: ObjectName): Placement | undefined {
+    return this.#p.journal.placement(thunk);
+  }
+
+  #owners(node: ForceNode): Session[] {
+    return [...node.owners].flatMap((id) => this.#p.sessions.get(id) ?? []);
+  }
+
+  #label(node: ForceNode): string {
+    return this.placementOf(node.name)?.label ?? node.name.slice(0, 12);
+  }
+
+  started(node: ForceNode): void {
+    for (const s of this.#owners(node))
+      s.emit({ type: 'thunk-started', name: node.name, label: this.#label(node) });
+  }
+
+  reduced(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number): Promise<void> | undefined {
+    for (const session of this.#owners(node)) this.announce(node, how, cpuMs, session);
+    const paths = this.#p.journal.pathsOf(node.name);
+    if (paths.length === 0) return undefined;
+    return Promise.all(paths.map((path) => this.#writeBack(path, node))).then(() => undefined);
+  }
+
+  /** Tells a session what a finished thunk did and printed. */
+  announce(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number, session: Session): void {
+    session.emit({
+      type: 'thunk-finished',
+      name: node.name,
+      label: this.#label(node),
+      how,
+      command: this.placementOf(node.name)?.command ?? '',
+      stdout: node.stdout.toString('base64'),
+      stderr: node.stderr.toString('base64'),
+      wallMs: node.wallMs,
+      cpuMs,
+    });
+    for (const path of this.#p.journal.pathsOf(node.name))
+      this.#p.history.note({ path, thunk: node.name, how, wallMs: node.wallMs });
+  }
+
+  async #writeBack(path: string, node: ForceNode): Promise<void> {
+    const entry = this.#p.journal.at(path);
+    if (!entry || baseName(entry.ref) !== node.name) return;
+    const problem = await this.#put(path, entry.ref, node);
+    if (problem === 0) {
+      this.#p.journal.settle(path);
+      return;
+    }
+    for (const session of this.#owners(node)) {
+      session.emit({
+        type: 'problem',
+        reason: 'writeback-failed',
+        subject: path,
+        detail: errnoName(problem),
+        advice: "make the place writable and run 'gg force' again; the result is kept",
+      });
+    }
+  }
+
+  /** @returns errno; 0 when the value is in place or the placeholder is no longer there. */
+  async #put(path: string, ref: ObjectRef, node: ForceNode): Promise<number> {
+    const value = node.outputs?.get(tagOf(ref) ?? '');
+    const source = value === undefined ? undefined : this.store.path(value);
+    if (value === undefined || source === undefined) return 2;
+    const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });
+    if (result === 'written') this.#p.digests.note(path, value);
+    return typeof result === 'object' ? result.errno : 0;
+  }
+
+  failed(node: ForceNode, failure: Failure): void {
+    const owners = this.#owners(node);
+    const placement = this.placementOf(node.name);
+    const run = failure.kind === 'tool' ? failure.run : undefined;
+    for (const session of owners) {
+      session.emit({
+        type: 'thunk-failed',
+        name: node.name,
+        label: this.#label(node),
+        reason:
+          failure.kind === 'tool'
+            ? 'exit-non-zero'
+            : failure.kind === 'dependency'
+              ? 'dependency'
+              : failure.run.reason,
+        detail:
+          failure.kind === 'engine' ? failure.run.detail : failure.kind === 'dependency' ? failure.on : '',
+        exitCode: run?.exitCode ?? 0,
+        command: placement?.command ?? '',
+        stdout: (run?.stdout ?? Buffer.alloc(0)).toString('base64'),
+        stderr: (run?.stderr ?? Buffer.alloc(0)).toString('base64'),
+      });
+    }
+    this.#takeAway(node, owners);
+    for (const session of owners) {
+      if (session.options.keepGoing || session.stopped) continue;
+      session.stopped = true;
+      setImmediate(() => this.reductor.cancel(session.id, { running: false }));
+    }
+  }
+
+  cancelled(node: ForceNode): void {
+    const owners = this.#owners(node);
+    for (const session of owners)
+      session.emit({ type: 'thunk-cancelled', name: node.name, label: this.#label(node) });
+    // After a failure the tree is left as make leaves it; after an interruption the placeholders stay for the next command.
+    if (owners.some((s) => s.stopped)) this.#takeAway(node, owners);
+  }
+
+  /** What failed leaves nothing behind, so that the next build tries again. */
+  #takeAway(node: ForceNode, owners: readonly Session[]): void {
+    for (const path of this.#p.journal.pathsOf(node.name)) this.takeAwayPath(path, owners);
+  }
+
+  takeAwayPath(path: string, owners: readonly Session[]): void {
+    const entry = this.#p.journal.at(path);
+    if (!entry) return;
+    if (placeholderAt(path) === entry.ref) {
+      rmSync(path, { force: true });
+      for (const side of entry.sides) rmSync(side, { force: true });
+      for (const session of owners) session.failedPaths.add(path);
+    }
+    this.#p.journal.settle(path);
+  }
+
+  /**
+   * Makes the file at `path` real if it is a placeholder, with everything it needs in parallel.
+   * @param open somebody holds the file open: keep its inode.
+   */
+  async forcePath(
+    path: string,
+    owner: string,
+    options: { readonly open?: boolean } = {},
+  ): Promise<ForcedPath> {
+    const ref = placeholderAt(path);
+    if (ref === undefined) return { kind: 'real' };
+    if (options.open) this.#held.set(path, (this.#held.get(path) ?? 0) + 1);
+    try {
+      const node = await this.reductor.force(baseName(ref), owner, { urgent: true });
+      if (node.state !== 'done') return { kind: 'failed', node };
+      const errno = await this.#put(path, ref, node);
+      if (errno !== 0) return { kind: 'unwritable', errno };
+      if (this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);
+      return { kind: 'real' };
+    } finally {
+      if (options.open) {
+        const left = (this.#held.get(path) ?? 1) - 1;
+        if (left === 0) this.#held.delete(path);
+        else this.#held.set(path, left);
+      }
+    }
+  }
+
+  /** Starts a thunk for a session that forces while it infers. */
+  begin(name: ObjectName, session: Session): void {
+    if (session.stopped) return;
+    const known = this.reductor.node(name);
+    const done = known?.state === 'done' && !known.owners.has(session.id);
+    const node = this.reductor.add(name, session.id);
+    if (!done || node.state !== 'done') return;
+    // Another session finished it before: its artifacts are new here, and so is what it printed.
+    this.announce(node, 'memoized', 0, session);
+    for (const path of this.#p.journal.pathsOf(name)) void this.#writeBack(path, node);
+  }
+}
+
+const ERRNO: Readonly<Record<number, string>> = {
+  1: 'not permitted',
+  2: 'no such file or directory',
+  5: 'input/output error',
+  13: 'permission denied',
+  26: 'the program is running',
+  28: 'no space left on the device',
+  30: 'read-only file system',
+  122: 'disk quota exceeded',
+};
+
+export function errnoName(errno: number): string {
+  return ERRNO[errno] ?? `errno ${errno}`;
+}

@@ -1,0 +1,72 @@
+// What became of each path, for `gg explain`: an append-only file of JSON lines, renamed to .1 when it is full.
+import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs';
+
+export interface HistoryRecord {
+  readonly path: string;
+  readonly thunk?: string;
+  readonly how: 'ran' | 'memoized' | 'bypass' | 'deferred';
+  readonly wallMs?: number;
+  readonly reason?: string;
+  readonly detail?: string;
+  readonly command?: string;
+  readonly at?: number;
+}
+
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
+const FLUSH_MS = 200;
+/** Lines held before they are written without waiting. */
+const HELD_MAX = 500;
+
+export class History {
+  readonly #file: string;
+  #held: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  note(record: HistoryRecord): void {
+    this.#held.push(JSON.stringify({ ...record, at: Date.now() }));
+    if (this.#held.length >= HELD_MAX) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#held.length === 0) return;
+    const text = `${this.#held.join('\n')}\n`;
+    this.#held = [];
+    try {
+      if ((statSync(this.#file, { throwIfNoEntry: false })?.size ?? 0) > FILE_BYTES_MAX)
+        renameSync(this.#file, `${this.#file}.1`);
+      appendFileSync(this.#file, text, { mode: 0o600 });
+    } catch {
+      // A history that cannot be written must not stop a build.
+    }
+  }
+
+  /** Records about one path, newest first. */
+  about(path: string): HistoryRecord[] {
+    this.flush();
+    const found: HistoryRecord[] = [];
+    for (const file of [this.#file, `${this.#file}.1`]) {
+      let text: string;
+      try {
+        text = readFileSync(file, 'utf8');
+      } catch {
+        continue;
+      }
+      const needle = JSON.stringify(path);
+      const lines = text.split('\n');
+      for (let i = lines.length - 1; i >= 0; i--) {
+        const line = lines[i]!;
+        if (!line.includes(needle)) continue;
+        const record = JSON.parse(line) as HistoryRecord;
+        if (record.path === path) found.push(record);
+      }
+    }
+    return found;
+  }
+}

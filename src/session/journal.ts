@@ -1,0 +1,148 @@
+// The journal of outstanding placeholders: what `gg force` must find again after anything was killed.
+//
+// Format (version 1): a file of lines "CHECK JSON\n", CHECK: first 16 hex digits of the JSON's SHA-256. A line that does
+// not add up (torn by a kill or a full disk) is passed over. Records:
+//   {"t":"p","path","ref","project","sides"}  a placeholder for `ref` is about to be written at `path`
+//   {"t":"d","path"}                  nothing of ours is at `path` any more
+//   {"t":"x","thunk","place"}         how to run a thunk here (engine.ts: Placement)
+// The file is rewritten with what is still outstanding when the server starts and when it has grown.
+import { createHash } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Placement } from '../engine/engine.ts';
+import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
+
+export interface Outstanding {
+  readonly path: string;
+  readonly ref: ObjectRef;
+  /** Directory of the outermost build tool that made the call, or the call's own. */
+  readonly project: string;
+  /** Files that go with it if it fails: its depfile. */
+  readonly sides: readonly string[];
+}
+
+type JournalRecord =
+  | ({ readonly t: 'p' } & Outstanding)
+  | { readonly t: 'd'; readonly path: string }
+  | { readonly t: 'x'; readonly thunk: ObjectName; readonly place: Placement };
+
+/** Lines after which a journal with little outstanding is rewritten. */
+const COMPACT_LINES = 20_000;
+
+function encode(record: JournalRecord): string {
+  const json = JSON.stringify(record);
+  return `${createHash('sha256').update(json).digest('hex').slice(0, 16)} ${json}\n`;
+}
+
+function decode(line: string): JournalRecord | undefined {
+  const json = line.slice(17);
+  if (line[16] !== ' ' || createHash('sha256').update(json).digest('hex').slice(0, 16) !== line.slice(0, 16))
+    return undefined;
+  return JSON.parse(json) as JournalRecord;
+}
+
+export class Journal {
+  readonly #file: string;
+  readonly #byPath = new Map<string, Outstanding>();
+  readonly #pathsByThunk = new Map<ObjectName, Set<string>>();
+  readonly #places = new Map<ObjectName, Placement>();
+  #fd = -1;
+  #lines = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    let text = '';
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch {
+      // no journal yet
+    }
+    for (const line of text.split('\n')) {
+      const record = line === '' ? undefined : decode(line);
+      if (record) this.#apply(record);
+    }
+    this.#compact();
+  }
+
+  #apply(record: JournalRecord): void {
+    if (record.t === 'x') {
+      this.#places.set(record.thunk, record.place);
+      return;
+    }
+    const before = this.#byPath.get(record.path);
+    if (before) {
+      const thunk = baseName(before.ref);
+      const paths = this.#pathsByThunk.get(thunk);
+      paths?.delete(record.path);
+      if (paths?.size === 0) this.#pathsByThunk.delete(thunk);
+      this.#byPath.delete(record.path);
+    }
+    if (record.t === 'd') return;
+    const { path, ref, project, sides } = record;
+    this.#byPath.set(path, { path, ref, project, sides });
+    const thunk = baseName(record.ref);
+    const paths = this.#pathsByThunk.get(thunk);
+    if (paths) paths.add(record.path);
+    else this.#pathsByThunk.set(thunk, new Set([record.path]));
+  }
+
+  #append(record: JournalRecord): void {
+    this.#apply(record);
+    writeSync(this.#fd, encode(record));
+    if (++this.#lines > COMPACT_LINES && this.#lines > 8 * (this.#byPath.size + this.#places.size))
+      this.#compact();
+  }
+
+  /** Rewrites the file with what is outstanding. Placements stay while any placeholder is: a thunk may need another's. */
+  #compact(): void {
+    if (this.#byPath.size === 0) this.#places.clear();
+    const lines: string[] = [];
+    for (const [thunk, place] of this.#places) lines.push(encode({ t: 'x', thunk, place }));
+    for (const o of this.#byPath.values()) lines.push(encode({ t: 'p', ...o }));
+    const temporary = `${this.#file}.${process.pid}`;
+    writeFileSync(temporary, lines.join(''), { mode: 0o600 });
+    renameSync(temporary, this.#file);
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = openSync(this.#file, 'a', 0o600);
+    this.#lines = lines.length;
+  }
+
+  place(thunk: ObjectName, place: Placement): void {
+    if (!this.#places.has(thunk)) this.#append({ t: 'x', thunk, place });
+  }
+
+  placement(thunk: ObjectName): Placement | undefined {
+    return this.#places.get(thunk);
+  }
+
+  /** To be called before the placeholder is written. */
+  promise(outstanding: Outstanding): void {
+    this.#append({ t: 'p', ...outstanding });
+  }
+
+  settle(path: string): void {
+    if (this.#byPath.has(path)) this.#append({ t: 'd', path });
+  }
+
+  at(path: string): Outstanding | undefined {
+    return this.#byPath.get(path);
+  }
+
+  pathsOf(thunk: ObjectName): readonly string[] {
+    return [...(this.#pathsByThunk.get(thunk) ?? [])];
+  }
+
+  outstanding(): readonly Outstanding[] {
+    return [...this.#byPath.values()];
+  }
+
+  get size(): number {
+    return this.#byPath.size;
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}

@@ -1,0 +1,63 @@
+// What our own command line and the server say to each other, as JSON in `cli` frames.
+import type { Counts, Event } from '../report/events.ts';
+
+export type ToServer =
+  | {
+      readonly op: 'begin';
+      readonly cwd: string;
+      readonly eager: boolean;
+      readonly keepGoing: boolean;
+      readonly jobs: number;
+      readonly sandbox: 'none' | 'namespace';
+    }
+  /** Force what is outstanding in scope; answered by events, then `finished`. */
+  | { readonly op: 'finalize'; readonly paths?: readonly string[]; readonly all?: boolean }
+  /** Ends what this session has not finished (Ctrl-C). */
+  | { readonly op: 'abandon' }
+  | { readonly op: 'status'; readonly cwd: string }
+  | { readonly op: 'explain'; readonly path: string }
+  | { readonly op: 'stop' };
+
+export interface StatusReply {
+  readonly op: 'status';
+  readonly pid: number;
+  readonly version: string;
+  readonly upSeconds: number;
+  readonly memoryBytes: number;
+  readonly outstanding: readonly { readonly path: string; readonly ref: string }[];
+  readonly outstandingElsewhere: number;
+  readonly running: number;
+  readonly queued: number;
+  readonly sessions: readonly {
+    readonly id: string;
+    readonly cwd: string;
+    readonly counts: Counts;
+    readonly bypasses: Readonly<Record<string, number>>;
+  }[];
+  readonly stateDirectory: string;
+}
+
+export type FromServer =
+  | {
+      readonly op: 'begun';
+      readonly session: string;
+      readonly nativeDirectory: string;
+      readonly version: string;
+    }
+  | { readonly op: 'event'; readonly event: Event }
+  | {
+      readonly op: 'finished';
+      readonly counts: Counts;
+      readonly left: readonly string[];
+      readonly elsewhere: number;
+      readonly bypasses: Readonly<Record<string, number>>;
+    }
+  | StatusReply
+  | {
+      readonly op: 'explained';
+      readonly records: readonly unknown[];
+      readonly ref: string | undefined;
+      readonly bypasses: readonly unknown[];
+    }
+  | { readonly op: 'stopping' }
+  | { readonly op: 'error'; readonly message: string };

@@ -1,0 +1,288 @@
+// The session server: one per user, answers shims and our command line over a Unix socket that only its user can reach.
+import { chmodSync, existsSync, lstatSync, rmSync, statSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Engine } from '../engine/engine.ts';
+import { readCallRequest } from './call-request.ts';
+import type { Answer, Calls } from './calls.ts';
+import { finalize, inScope } from './finalize.ts';
+import type { Forcer } from './forcer.ts';
+import type { History } from './history.ts';
+import type { Journal } from './journal.ts';
+import type { FromServer, ToServer } from './messages.ts';
+import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
+import { Session } from './session.ts';
+import { placeholderAt } from './tree.ts';
+
+export interface ServerParts {
+  readonly socketPath: string;
+  readonly stateDirectory: string;
+  readonly nativeDirectory: string;
+  readonly version: string;
+  readonly idleMs: number;
+  readonly calls: Calls;
+  readonly forcer: Forcer;
+  readonly engine: Engine;
+  readonly journal: Journal;
+  readonly history: History;
+  readonly sessions: Map<string, Session>;
+  readonly detached: Session;
+  readonly heal: (absPath: string, owner: string) => Promise<boolean>;
+  /** Called once, when the server has ended. */
+  readonly ended: () => Promise<void>;
+}
+
+/** Finished sessions whose counters `gg status` still shows. */
+const SESSIONS_KEPT = 20;
+/** Connections at once; a build makes as many as its -j, and file descriptors are bounded. */
+const CONNECTIONS_MAX = 4096;
+
+export class SessionServer {
+  readonly #p: ServerParts;
+  readonly #server: Server;
+  readonly #startedMs = Date.now();
+  #connections = 0;
+  #idle: NodeJS.Timeout | undefined;
+  #stopping = false;
+
+  constructor(parts: ServerParts) {
+    this.#p = parts;
+    this.#server = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  /** @throws when the directory is not ours alone, or another server answers on the socket. */
+  async listen(): Promise<void> {
+    const path = this.#p.socketPath;
+    const directory = lstatSync(dirname(path));
+    if (!directory.isDirectory() || directory.uid !== process.getuid?.() || (directory.mode & 0o077) !== 0) {
+      throw new Error(`${dirname(path)} must be a directory of yours with mode 0700`);
+    }
+    if (existsSync(path)) rmSync(path);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(path, () => resolve());
+    });
+    chmodSync(path, 0o600);
+    this.#beIdle();
+  }
+
+  #beIdle(): void {
+    clearTimeout(this.#idle);
+    if (this.#connections > 0 || this.#p.idleMs === 0) return;
+    this.#idle = setTimeout(() => {
+      if (this.#connections === 0 && this.#p.forcer.reductor.pending === 0) void this.stop();
+      else this.#beIdle();
+    }, this.#p.idleMs);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    clearTimeout(this.#idle);
+    rmSync(this.#p.socketPath, { force: true });
+    this.#server.close();
+    this.#p.history.flush();
+    this.#p.journal.close();
+    await this.#p.engine.close();
+    await this.#p.ended();
+  }
+
+  #accept(socket: Socket): void {
+    this.#connections++;
+    clearTimeout(this.#idle);
+    const frames = new FrameReader();
+    let client: CliClient | undefined;
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.#connections--;
+      client?.closed();
+      this.#beIdle();
+    });
+    socket.on('data', (chunk) => {
+      try {
+        for (const body of frames.push(chunk)) {
+          const fields = decodeBody(body);
+          const kind = fields.find(([tag]) => tag === FIELD.REQUEST_KIND)?.[1].toString('latin1');
+          if (kind === 'cli') {
+            client ??= new CliClient(socket, this, this.#p, this.#startedMs);
+            const json = fields.find(([tag]) => tag === FIELD.JSON)?.[1];
+            if (json) client.receive(JSON.parse(json.toString('utf8')) as ToServer);
+          } else if (kind === 'call' || kind === 'open') void this.#answer(socket, kind, fields);
+          else socket.end(encodeFrame([[FIELD.ANSWER_KIND, 'wrong-version']]));
+        }
+      } catch (error) {
+        if (error instanceof ProtocolError) socket.end(encodeFrame([[FIELD.ANSWER_KIND, 'wrong-version']]));
+        else socket.destroy();
+      }
+    });
+  }
+
+  async #answer(socket: Socket, kind: 'call' | 'open', fields: [number, Buffer][]): Promise<void> {
+    let answer: Answer;
+    try {
+      const request = readCallRequest(fields);
+      if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
+      answer = kind === 'open' ? await this.#p.calls.open(request) : await this.#p.calls.call(request);
+    } catch (error) {
+      this.#p.history.note({
+        path: '',
+        how: 'bypass',
+        reason: 'internal-error',
+        detail: String((error as Error).stack),
+      });
+      answer = kind === 'open' ? { kind: 'ready' } : { kind: 'run' };
+    }
+    if (socket.destroyed) return;
+    socket.end(
+      answer.kind === 'exit'
+        ? encodeFrame([
+            [FIELD.ANSWER_KIND, 'exit'],
+            [FIELD.EXIT_CODE, answer.code],
+            [FIELD.STDOUT, answer.stdout],
+            [FIELD.STDERR, answer.stderr],
+          ])
+        : encodeFrame([[FIELD.ANSWER_KIND, answer.kind]]),
+    );
+  }
+}
+
+/** A caller must be a process of the same user; the socket's directory already keeps others out. */
+function ownProcess(pid: number): boolean {
+  const stat = statSync(`/proc/${pid}`, { throwIfNoEntry: false });
+  return stat === undefined || stat.uid === process.getuid?.() || process.getuid?.() === 0 || stat.uid === 0;
+}
+
+/** One connection of our command line. */
+class CliClient {
+  readonly #socket: Socket;
+  readonly #server: SessionServer;
+  readonly #p: ServerParts;
+  readonly #startedMs: number;
+  #session: Session | undefined;
+  #sessionStartedMs = Date.now();
+
+  constructor(socket: Socket, server: SessionServer, parts: ServerParts, startedMs: number) {
+    this.#socket = socket;
+    this.#server = server;
+    this.#p = parts;
+    this.#startedMs = startedMs;
+  }
+
+  #send(message: FromServer): void {
+    if (!this.#socket.destroyed) {
+      this.#socket.write(
+        encodeFrame([
+          [FIELD.REQUEST_KIND, 'cli'],
+          [FIELD.JSON, JSON.stringify(message)],
+        ]),
+      );
+    }
+  }
+
+  receive(message: ToServer): void {
+    switch (message.op) {
+      case 'begin': {
+        const session = new Session(message);
+        this.#session = session;
+        this.#sessionStartedMs = Date.now();
+        this.#p.sessions.set(session.id, session);
+        this.#p.forcer.reductor.jobs = message.jobs;
+        session.listen((event) => this.#send({ op: 'event', event }));
+        this.#send({
+          op: 'begun',
+          session: session.id,
+          nativeDirectory: this.#p.nativeDirectory,
+          version: this.#p.version,
+        });
+        return;
+      }
+      case 'finalize':
+        void this.#finalize(message).catch((error: unknown) =>
+          this.#send({
+            op: 'error',
+            message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+          }),
+        );
+        return;
+      case 'abandon':
+        if (this.#session) this.#p.forcer.reductor.cancel(this.#session.id, { running: true });
+        return;
+      case 'status': {
+        const outstanding = this.#p.journal.outstanding();
+        const here = outstanding.filter(
+          (o) => o.path.startsWith(`${message.cwd}/`) || o.project === message.cwd,
+        );
+        this.#send({
+          op: 'status',
+          pid: process.pid,
+          version: this.#p.version,
+          upSeconds: Math.round((Date.now() - this.#startedMs) / 1000),
+          memoryBytes: process.memoryUsage.rss(),
+          outstanding: here.map((o) => ({ path: o.path, ref: o.ref })),
+          outstandingElsewhere: outstanding.length - here.length,
+          running: this.#p.forcer.reductor.inFlight,
+          queued: this.#p.forcer.reductor.pending - this.#p.forcer.reductor.inFlight,
+          sessions: [...this.#p.sessions.values()].map((s) => ({
+            id: s.id,
+            cwd: s.options.cwd,
+            counts: s.counts,
+            bypasses: Object.fromEntries(s.countByReason),
+          })),
+          stateDirectory: this.#p.stateDirectory,
+        });
+        return;
+      }
+      case 'explain':
+        this.#send({
+          op: 'explained',
+          records: this.#p.history.about(message.path),
+          ref: placeholderAt(message.path),
+          bypasses: [...this.#p.sessions.values()].flatMap((s) =>
+            s.bypasses.filter((b) => b.cwd === message.path || b.command.includes(message.path)),
+          ),
+        });
+        return;
+      case 'stop':
+        this.#send({ op: 'stopping' });
+        this.#socket.end(() => void this.#server.stop());
+        return;
+    }
+  }
+
+  async #finalize(message: Extract<ToServer, { op: 'finalize' }>): Promise<void> {
+    const session = this.#session;
+    if (!session) {
+      this.#send({ op: 'error', message: 'finalize before begin' });
+      return;
+    }
+    const scope = {
+      ...(message.paths ? { paths: message.paths } : {}),
+      ...(message.all ? { all: true } : {}),
+    };
+    const left = await finalize(session, scope, this.#sessionStartedMs, {
+      journal: this.#p.journal,
+      forcer: this.#p.forcer,
+      heal: this.#p.heal,
+    });
+    const elsewhere = this.#p.journal.outstanding().filter((o) => !inScope(o, session, scope)).length;
+    this.#p.history.flush();
+    this.#send({
+      op: 'finished',
+      counts: session.counts,
+      left,
+      elsewhere,
+      bypasses: Object.fromEntries(session.countByReason),
+    });
+  }
+
+  closed(): void {
+    const session = this.#session;
+    if (!session) return;
+    session.listen(undefined);
+    this.#p.forcer.reductor.cancel(session.id, { running: true });
+    const kept = [...this.#p.sessions.keys()].filter((id) => id !== this.#p.detached.id);
+    for (const id of kept.slice(0, Math.max(0, kept.length - SESSIONS_KEPT))) this.#p.sessions.delete(id);
+    if (this.#p.forcer.reductor.pending === 0) this.#p.forcer.reductor.forget();
+  }
+}

@@ -1,0 +1,71 @@
+// One wrapped build: what it asked for and what became of it.
+import { randomBytes } from 'node:crypto';
+import { type Counts, count, type Event, emptyCounts } from '../report/events.ts';
+
+export interface SessionOptions {
+  /** Where the user's command runs. */
+  readonly cwd: string;
+  /** Force thunks while the build still runs. */
+  readonly eager: boolean;
+  /** Finish siblings of a failed thunk (-k). */
+  readonly keepGoing: boolean;
+  readonly sandbox: 'none' | 'namespace';
+}
+
+export interface BypassNote {
+  readonly tool: string;
+  readonly reason: string;
+  readonly detail: string;
+  readonly command: string;
+  readonly cwd: string;
+}
+
+/** Bypasses kept for `gg explain`; counts go on. */
+const NOTES_MAX = 2000;
+
+export class Session {
+  readonly id: string;
+  readonly options: SessionOptions;
+  readonly counts: Counts = emptyCounts();
+  readonly bypasses: BypassNote[] = [];
+  readonly countByReason = new Map<string, number>();
+  /** Directories that got outputs: where moved placeholders may be found. */
+  readonly directories = new Set<string>();
+  /** Outputs it left placeholders at. */
+  readonly paths = new Set<string>();
+  /** Outputs taken away because their thunk failed: a call that reads one fails quietly, as it would never have been made. */
+  readonly failedPaths = new Set<string>();
+  /** A thunk failed and the rest is not wanted any more. */
+  stopped = false;
+  #listener: ((event: Event) => void) | undefined;
+  readonly #held: Event[] = [];
+
+  constructor(options: SessionOptions, id = randomBytes(9).toString('base64url')) {
+    this.id = id;
+    this.options = options;
+  }
+
+  emit(event: Event): void {
+    count(this.counts, event);
+    if (this.#listener) this.#listener(event);
+    else if (this.#held.length < NOTES_MAX) this.#held.push(event);
+  }
+
+  /** One listener at a time; it first hears what nobody heard. */
+  listen(listener: ((event: Event) => void) | undefined): void {
+    this.#listener = listener;
+    if (listener) for (const event of this.#held.splice(0)) listener(event);
+  }
+
+  noteBypass(note: BypassNote): void {
+    this.countByReason.set(note.reason, (this.countByReason.get(note.reason) ?? 0) + 1);
+    if (this.bypasses.length < NOTES_MAX) this.bypasses.push(note);
+    this.emit({
+      type: 'bypass',
+      tool: note.tool,
+      reason: note.reason,
+      detail: note.detail,
+      command: note.command,
+    });
+  }
+}

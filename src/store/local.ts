@@ -1,0 +1,179 @@
+// The local store: blobs and reductions as files below one directory.
+//
+//   cas/HH/NAME           a blob, HH: the first two hex digits of its hash; mode 0444
+//   reductions/HH/NAME    what a thunk became (reductions.ts)
+//   tmp/                  files being written; each process uses names of its own
+//
+// Writes go to tmp/ and are renamed into place, so a killed process leaves no half blob. Nothing is fsynced: after a
+// power cut a blob may be empty or short; every read checks length and hash, so such a blob counts as missing.
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { nameThunk, nameValue, type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
+import { decodeReduction, encodeReduction } from './reductions.ts';
+import type { Reduction, Store } from './store.ts';
+
+const HASH_CHUNK_BYTES = 1024 * 1024;
+
+/** SHA-256 and length of a file, read in chunks. @throws the file system's error. */
+export function hashFile(absPath: string): ObjectName {
+  const fd = openSync(absPath, 'r');
+  try {
+    const hash = createHash('sha256');
+    const chunk = Buffer.allocUnsafe(HASH_CHUNK_BYTES);
+    let size = 0;
+    for (;;) {
+      const n = readSync(fd, chunk, 0, chunk.length, null);
+      if (n === 0) break;
+      hash.update(chunk.subarray(0, n));
+      size += n;
+    }
+    return `V${hash.digest('hex')}-${size}` as ObjectName;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export class LocalStore implements Store {
+  readonly directory: string;
+  readonly #verified = new Set<ObjectName>();
+  readonly #madeDirs = new Set<string>();
+  #serial = 0;
+
+  constructor(directory: string) {
+    this.directory = directory;
+    for (const sub of ['cas', 'reductions', 'tmp'])
+      mkdirSync(join(directory, sub), { recursive: true, mode: 0o700 });
+  }
+
+  /** A path in tmp/ nobody else uses. */
+  temporary(): string {
+    return join(this.directory, 'tmp', `${process.pid}-${this.#serial++}`);
+  }
+
+  #file(kind: 'cas' | 'reductions', name: ObjectName): string {
+    return join(this.directory, kind, name.slice(1, 3), name);
+  }
+
+  #makeRoom(kind: 'cas' | 'reductions', name: ObjectName): string {
+    const dir = join(this.directory, kind, name.slice(1, 3));
+    if (!this.#madeDirs.has(dir)) {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      this.#madeDirs.add(dir);
+    }
+    return join(dir, name);
+  }
+
+  has(name: ObjectName): boolean {
+    const stat = statSync(this.#file('cas', name), { throwIfNoEntry: false });
+    return stat !== undefined && stat.size === sizeOf(name);
+  }
+
+  put(bytes: Uint8Array, type: 'V' | 'T'): ObjectName {
+    const name = type === 'V' ? nameValue(bytes) : nameThunk(bytes);
+    if (!this.has(name)) this.#write(this.#makeRoom('cas', name), bytes);
+    return name;
+  }
+
+  #write(path: string, bytes: Uint8Array): void {
+    const temporary = this.temporary();
+    try {
+      writeFileSync(temporary, bytes, { mode: 0o444 });
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  }
+
+  putFile(absPath: string): ObjectName {
+    const name = hashFile(absPath);
+    if (this.has(name)) {
+      rmSync(absPath, { force: true });
+      return name;
+    }
+    const path = this.#makeRoom('cas', name);
+    chmodSync(absPath, 0o444);
+    try {
+      renameSync(absPath, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+      const temporary = this.temporary();
+      copyFileSync(absPath, temporary);
+      renameSync(temporary, path);
+      rmSync(absPath, { force: true });
+    }
+    this.#verified.add(name);
+    return name;
+  }
+
+  /** Copies a user's file in under a name computed before. @returns false when its bytes no longer fit that name. */
+  putCopy(absPath: string, name: ObjectName): boolean {
+    if (this.has(name)) return true;
+    const bytes = readFileSync(absPath);
+    if (nameValue(bytes) !== name) return false;
+    this.#write(this.#makeRoom('cas', name), bytes);
+    return true;
+  }
+
+  get(name: ObjectName): Buffer | undefined {
+    const path = this.#file('cas', name);
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(path);
+    } catch {
+      return undefined;
+    }
+    const actual = parseRef(name)?.type === 'T' ? nameThunk(bytes) : nameValue(bytes);
+    if (actual === name) return bytes;
+    rmSync(path, { force: true });
+    return undefined;
+  }
+
+  path(name: ObjectName): string | undefined {
+    const path = this.#file('cas', name);
+    if (!existsSync(path)) return undefined;
+    if (this.#verified.has(name)) {
+      if (this.has(name)) return path;
+    } else if (hashFile(path).slice(1) === name.slice(1)) {
+      this.#verified.add(name);
+      return path;
+    }
+    this.#verified.delete(name);
+    rmSync(path, { force: true });
+    return undefined;
+  }
+
+  reduction(thunk: ObjectName): Reduction | undefined {
+    const path = this.#file('reductions', thunk);
+    let text: Buffer;
+    try {
+      text = readFileSync(path);
+    } catch {
+      return undefined;
+    }
+    const reduction = decodeReduction(text, thunk);
+    if (!reduction) {
+      rmSync(path, { force: true });
+      return undefined;
+    }
+    return reduction.outputs.every((o) => this.has(o.name)) ? reduction : undefined;
+  }
+
+  putReduction(reduction: Reduction): void {
+    this.#write(this.#makeRoom('reductions', reduction.thunk), encodeReduction(reduction));
+  }
+}

@@ -1,0 +1,47 @@
+// What a thunk became, as a file.
+//
+// Format (version 1): first line "gg-reduction 1 SHA256OFREST", then JSON: thunk, outputs [[tag, name]...], exitCode,
+// stdout and stderr (base64), wallMs. A file that does not add up, or speaks of another thunk, counts as missing.
+import { createHash } from 'node:crypto';
+import { type ObjectName, parseRef } from '../ir/name.ts';
+import type { Reduction } from './store.ts';
+
+const HEAD = 'gg-reduction 1 ';
+
+export function encodeReduction(reduction: Reduction): Buffer {
+  const body = JSON.stringify({
+    thunk: reduction.thunk,
+    outputs: reduction.outputs.map((o) => [o.tag, o.name]),
+    exitCode: reduction.exitCode,
+    stdout: reduction.stdout.toString('base64'),
+    stderr: reduction.stderr.toString('base64'),
+    wallMs: Math.round(reduction.wallMs),
+  });
+  return Buffer.from(`${HEAD}${createHash('sha256').update(body).digest('hex')}\n${body}\n`);
+}
+
+/** @returns undefined when the bytes are not the record of `thunk`. */
+export function decodeReduction(bytes: Buffer, thunk: ObjectName): Reduction | undefined {
+  const lineEnd = bytes.indexOf(0x0a);
+  if (lineEnd < 0 || bytes.at(-1) !== 0x0a) return undefined;
+  const head = bytes.toString('latin1', 0, lineEnd);
+  const body = bytes.subarray(lineEnd + 1, bytes.length - 1);
+  if (head !== HEAD + createHash('sha256').update(body).digest('hex')) return undefined;
+  const raw = JSON.parse(body.toString('utf8')) as {
+    thunk: string;
+    outputs: [string, string][];
+    exitCode: number;
+    stdout: string;
+    stderr: string;
+    wallMs: number;
+  };
+  if (raw.thunk !== thunk || raw.outputs.some(([, name]) => parseRef(name)?.type !== 'V')) return undefined;
+  return {
+    thunk,
+    outputs: raw.outputs.map(([tag, name]) => ({ tag, name: name as ObjectName })),
+    exitCode: 0,
+    stdout: Buffer.from(raw.stdout, 'base64'),
+    stderr: Buffer.from(raw.stderr, 'base64'),
+    wallMs: raw.wallMs,
+  };
+}

@@ -1,0 +1,159 @@
+// The user's compiler as content: which files a tool consists of, and one digest over them. Two tools with the same
+// digest give the same bytes for the same thunk; a changed compiler changes every name.
+import { createHash } from 'node:crypto';
+import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import type { ObjectName } from '../ir/name.ts';
+import type { QueryRunner } from '../scan/scanner.ts';
+
+export interface Toolchain {
+  /** Digest over the files' contents and paths; the `toolchain` of thunks. */
+  readonly digest: string;
+  /** Real files, absolute, sorted: the tool, the programs it starts, their shared libraries and the loader. */
+  readonly files: readonly string[];
+  /** Symlinks on the way to them: absolute path -> text of the link. */
+  readonly links: ReadonlyMap<string, string>;
+  /** Sizes, mtimes and inodes of the files; another text means: look again. */
+  readonly identity: string;
+}
+
+/** Programs a gcc driver starts, as `-print-prog-name` knows them. */
+const SUBPROGRAMS = ['cc1', 'cc1plus', 'lto1', 'lto-wrapper', 'collect2', 'as', 'ld'] as const;
+/** Files a gcc driver reads by itself. */
+const SUPPORT_FILES = ['liblto_plugin.so', 'specs'] as const;
+
+/** gcc-like drivers have parts; everything else is one program. */
+function isDriver(realTool: string): boolean {
+  return /(?:^|-)(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+)(?:-[0-9.]+)?$/.test(
+    realTool.slice(realTool.lastIndexOf('/') + 1),
+  );
+}
+
+/** Notes every symlink met while resolving `absPath`, and returns the real path. */
+function followLinks(absPath: string, links: Map<string, string>): string {
+  const parts = absPath.split('/').filter((p) => p !== '');
+  let at = '';
+  let hops = 0;
+  while (parts.length > 0) {
+    const part = parts.shift()!;
+    if (part === '.') continue;
+    if (part === '..') {
+      at = dirname(at);
+      continue;
+    }
+    const next = `${at === '/' ? '' : at}/${part}`;
+    if (lstatSync(next).isSymbolicLink()) {
+      if (++hops > 40) throw new Error(`${absPath}: too many symlinks`);
+      const target = readlinkSync(next);
+      links.set(next, target);
+      parts.unshift(
+        ...resolve(dirname(next), target)
+          .split('/')
+          .filter((p) => p !== ''),
+      );
+      at = '';
+      continue;
+    }
+    at = next;
+  }
+  return at;
+}
+
+function identityOf(files: readonly string[]): string {
+  return files
+    .map((f) => {
+      const s = statSync(f, { throwIfNoEntry: false, bigint: true });
+      return s ? `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}` : 'gone';
+    })
+    .join('|');
+}
+
+/** Milliseconds a toolchain's stats are believed: a compiler replaced in the middle of a build is noticed within this. */
+const RECHECK_MS = 500;
+
+export class Toolchains {
+  readonly #query: QueryRunner;
+  readonly #digestOf: (absPath: string) => ObjectName | undefined;
+  readonly #known = new Map<string, { value: Promise<Toolchain>; checkedAt: number }>();
+
+  constructor(query: QueryRunner, digestOf: (absPath: string) => ObjectName | undefined) {
+    this.#query = query;
+    this.#digestOf = digestOf;
+  }
+
+  /**
+   * The toolchain behind a tool's absolute path.
+   * @param searchPath $PATH without our shims: gcc looks its assembler up there.
+   * @throws when a part is missing or cannot be read; the message names the file.
+   */
+  async of(realTool: string, searchPath: string): Promise<Toolchain> {
+    const key = `${realTool}\0${searchPath}`;
+    const known = this.#known.get(key);
+    const now = Date.now();
+    if (known) {
+      const value = await known.value;
+      if (now - known.checkedAt < RECHECK_MS) return value;
+      if (identityOf(value.files) === value.identity) {
+        known.checkedAt = now;
+        return value;
+      }
+    }
+    const value = this.#discover(realTool, searchPath);
+    this.#known.set(key, { value, checkedAt: now });
+    value.catch(() => this.#known.delete(key));
+    return value;
+  }
+
+  async #discover(realTool: string, searchPath: string): Promise<Toolchain> {
+    const env = new Map([
+      ['PATH', searchPath],
+      ['LC_ALL', 'C'],
+    ]);
+    const links = new Map<string, string>();
+    const files = new Set<string>();
+    const programs = [realTool];
+    const ask = async (args: readonly string[]): Promise<string> => {
+      const r = await this.#query(realTool, args, { cwd: '/', env });
+      return r.code === 0 ? r.stdout.toString().trim() : '';
+    };
+    if (isDriver(realTool)) {
+      const answers = await Promise.all([
+        ...SUBPROGRAMS.map((p) => ask([`-print-prog-name=${p}`])),
+        ...SUPPORT_FILES.map((f) => ask([`-print-file-name=${f}`])),
+      ]);
+      for (const [i, answer] of answers.entries()) {
+        if (answer === '') continue;
+        if (isAbsolute(answer)) programs.push(answer);
+        else if (i < SUBPROGRAMS.length) {
+          const found = searchPath
+            .split(':')
+            .map((d) => join(d, answer))
+            .find((f) => statSync(f, { throwIfNoEntry: false })?.isFile());
+          if (found !== undefined) programs.push(found);
+        }
+      }
+    }
+    const elf: string[] = [];
+    for (const program of programs) {
+      if (!statSync(program, { throwIfNoEntry: false })?.isFile()) continue;
+      files.add(followLinks(program, links));
+      elf.push(realpathSync(program));
+    }
+    const ldd = await this.#query('/usr/bin/ldd', [...new Set(elf)], { cwd: '/', env }).catch(
+      () => undefined,
+    );
+    for (const line of (ldd?.stdout.toString() ?? '').split('\n')) {
+      const path = /(?:=> |^\s+)(\/\S+) \(0x/.exec(line)?.[1];
+      if (path !== undefined) files.add(followLinks(path, links));
+    }
+    const sorted = [...files].sort();
+    const hash = createHash('sha256').update('gg-toolchain 1\n');
+    for (const file of sorted) {
+      const name = this.#digestOf(file);
+      if (name === undefined) throw new Error(`toolchain of ${realTool}: cannot read ${file}`);
+      hash.update(`${file} ${name}\n`);
+    }
+    for (const [from, to] of [...links].sort()) hash.update(`${from} -> ${to}\n`);
+    return { digest: hash.digest('hex'), files: sorted, links, identity: identityOf(sorted) };
+  }
+}

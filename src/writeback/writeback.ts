@@ -1,0 +1,46 @@
+// Puts values where their placeholders stand: same mode, same mtime to the nanosecond (ninja stores output mtimes), the
+// same inode where others hold on to it. Nothing is written unless the file still is that placeholder.
+import { lstatSync, statSync } from 'node:fs';
+import type { ObjectRef } from '../ir/name.ts';
+import { MARK_WITHIN, mayBePlaceholder, readPlaceholder } from '../ir/placeholder.ts';
+import { readHead } from '../store/head.ts';
+
+export interface PlaceRequest {
+  readonly source: string;
+  readonly dest: string;
+  readonly mode: number;
+  readonly mtimeNs: bigint;
+  readonly sameInode: boolean;
+}
+
+/** Copies a file into place; the native spawner implements it (Node loses nanoseconds). @returns errno, 0 when done. */
+export type Placer = (request: PlaceRequest) => Promise<number>;
+
+export type WritebackResult = 'written' | 'not-there' | { readonly errno: number };
+
+/**
+ * @param dest absolute path; `ref` what must stand there.
+ * @param sameInode somebody has it open right now (cp and install refuse a replaced file).
+ */
+export async function writeBack(
+  dest: string,
+  ref: ObjectRef,
+  source: string,
+  place: Placer,
+  options: { readonly sameInode: boolean },
+): Promise<WritebackResult> {
+  const link = lstatSync(dest, { throwIfNoEntry: false, bigint: true });
+  if (!link) return 'not-there';
+  const stat = link.isSymbolicLink() ? statSync(dest, { throwIfNoEntry: false, bigint: true }) : link;
+  if (!stat?.isFile() || !mayBePlaceholder(Number(stat.size))) return 'not-there';
+  const head = readHead(dest, MARK_WITHIN);
+  if (!head || readPlaceholder(head) !== ref) return 'not-there';
+  const errno = await place({
+    source,
+    dest,
+    mode: Number(stat.mode) & 0o7777,
+    mtimeNs: stat.mtimeNs,
+    sameInode: options.sameInode || stat.nlink > 1n || link.isSymbolicLink(),
+  });
+  return errno === 0 ? 'written' : { errno };
+}
