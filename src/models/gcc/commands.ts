@@ -1,0 +1,40 @@
+// What `gcc -###` prints: the commands the driver would run, quoted. Source: execute() in gcc/gcc.cc.
+
+/**
+ * The words of one printed command: blanks separate; words with unusual characters stand in double quotes, in which a
+ * backslash precedes `"`, `\` and `$`.
+ * @returns undefined for a line that is not such a command
+ */
+export function splitCommand(line: string): string[] | undefined {
+  const words: string[] = [];
+  let at = 0;
+  while (at < line.length) {
+    if (line[at] === ' ') {
+      at++;
+      continue;
+    }
+    let word = '';
+    if (line[at] === '"') {
+      for (at++; at < line.length && line[at] !== '"'; at++) {
+        if (line[at] === '\\') at++;
+        word += line[at] ?? '';
+      }
+      if (line[at] !== '"') return undefined;
+      at++;
+    } else for (; at < line.length && line[at] !== ' '; at++) word += line[at];
+    words.push(word);
+  }
+  return words;
+}
+
+/** The last command whose program has one of these base names. */
+export function findCommand(printed: string, programs: ReadonlySet<string>): readonly string[] | undefined {
+  // Commands are the lines that begin with a blank; the rest are settings and notes.
+  for (const line of printed.split('\n').reverse()) {
+    if (!line.startsWith(' ')) continue;
+    const words = splitCommand(line);
+    const program = words?.[0];
+    if (program !== undefined && programs.has(program.slice(program.lastIndexOf('/') + 1))) return words;
+  }
+  return undefined;
+}

@@ -1,0 +1,87 @@
+// Plans for links, with or without compiling first: one thunk that runs the driver as typed.
+import { resolveLink } from '../binutils/link-inputs.ts';
+import { type Bypass, bypass, type Call, type ModelContext, type Plan } from '../model.ts';
+import { thunkEnvironment } from './environment.ts';
+import { findLinkerCommand } from './linker-command.ts';
+import { defaultOutput } from './names.ts';
+import type { Native } from './native.ts';
+import type { Parsed } from './parse.ts';
+import { checkInput, checkOutput, pathKey } from './paths.ts';
+import { planUnit, type Unit } from './units.ts';
+import { OUTPUT_TAG, thunkArgs } from './words.ts';
+
+/** ld makes a relocatable object of what it links; such a file is not executable. */
+const RELOCATABLE = /^(-r|-i|-Ur|--?relocatable)$/;
+/** Other formats have placeholders of no known form. */
+const OTHER_FORMAT = /^(--?oformat)/;
+
+export async function planLink(
+  parsed: Parsed,
+  native: Native,
+  call: Call,
+  context: ModelContext,
+): Promise<Plan | Bypass> {
+  const output = parsed.output?.path ?? defaultOutput('', 'link');
+  const badOutput = checkOutput(call, context, output, 'all');
+  if (badOutput) return badOutput;
+  for (const object of parsed.objects) {
+    const bad = checkInput(call, context, object.path, 'all');
+    if (bad) return bad;
+  }
+  const units: Unit[] = [];
+  for (const source of parsed.sources) {
+    const unit = await planUnit(parsed, source, call, context);
+    if ('kind' in unit) return unit;
+    units.push(unit);
+  }
+
+  const command = await findLinkerCommand(parsed, call, context);
+  if (command.kind === 'bypass') return command;
+  const format = command.args.find((arg) => OTHER_FORMAT.test(arg));
+  if (format !== undefined) return bypass('too-hard-flag', format, 'all');
+  const linked = await resolveLink(
+    { ld: command.ld, args: command.args, cwd: call.cwd, env: call.env, skip: new Set() },
+    context,
+  );
+  if (linked.kind === 'bypass') return linked;
+
+  const inputs = [...new Set([...units.flatMap((unit) => unit.inputs), ...linked.inputs])];
+  const files = units.flatMap((unit) => (unit.depfile ? [unit.depfile] : []));
+  const written = new Set([output, ...files.map((file) => file.path)].map((path) => pathKey(call.cwd, path)));
+  if (written.size !== files.length + 1) return bypass('too-hard-flag', `${output}: written twice`, 'all');
+  const clash = inputs.find((input) => written.has(pathKey(call.cwd, input)));
+  if (clash !== undefined) return bypass('output-is-input', clash, 'all');
+
+  const relocatable = command.args.some((arg) => RELOCATABLE.test(arg));
+  const needsCwd = parsed.cwdMatters;
+  return {
+    kind: 'plan',
+    thunks: [
+      {
+        tool: call.tool,
+        args: thunkArgs(parsed, call, undefined, native.replacements),
+        env: thunkEnvironment(call.env, {
+          stages: units.length > 0 ? 'pcal' : 'l',
+          needsCwd,
+          usesTime: units.some((unit) => unit.usesTime),
+        }),
+        needsCwd,
+        inputs,
+        absent: [...new Set([...units.flatMap((unit) => unit.absent), ...linked.absent])],
+        outputs: [
+          {
+            tag: OUTPUT_TAG,
+            path: output,
+            form: relocatable ? 'object' : 'script',
+            mode: relocatable ? 0o666 : 0o777,
+          },
+        ],
+        salt: [...native.salt, ...units.flatMap((unit) => unit.timeSalt)],
+        label: output,
+        stage: 'link',
+      },
+    ],
+    files,
+    sync: false,
+  };
+}

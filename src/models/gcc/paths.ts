@@ -1,0 +1,56 @@
+// Checks of input and output paths that all gcc plans share.
+import { type Bypass, bypass, type Call, type ModelContext } from '../model.ts';
+
+/** The absolute spelling of a path as typed; `..` stays, for it may follow a symlink. */
+export function absolute(cwd: string, argvPath: string): string {
+  return argvPath.startsWith('/') ? argvPath : `${cwd}/${argvPath}`;
+}
+
+/** Two spellings with one key name one file, symlinks apart. */
+export function pathKey(cwd: string, argvPath: string): string {
+  const parts: string[] = [];
+  for (const part of absolute(cwd, argvPath).split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  return `/${parts.join('/')}`;
+}
+
+type Inputs = Bypass['inputs'];
+
+/** A named input must be there; a directory or a device is left to the real tool. */
+export function checkInput(
+  call: Call,
+  context: ModelContext,
+  argvPath: string,
+  inputs: Inputs,
+): Bypass | undefined {
+  const absPath = absolute(call.cwd, argvPath);
+  if (context.isProbePath(absPath)) return bypass('probe', argvPath, inputs);
+  const stat = context.stat(absPath);
+  if (!stat) return bypass('missing-input', argvPath, inputs);
+  if (stat.kind !== 'file') return bypass('unreadable-input', argvPath, inputs);
+  return undefined;
+}
+
+/** An output must be a plain file, or become one, in a directory that is there. */
+export function checkOutput(
+  call: Call,
+  context: ModelContext,
+  argvPath: string,
+  inputs: Inputs,
+): Bypass | undefined {
+  const absPath = absolute(call.cwd, argvPath);
+  if (context.isProbePath(absPath)) return bypass('probe', argvPath, inputs);
+  const stat = context.stat(absPath);
+  if (stat?.kind === 'other') return bypass('writes-special-file', argvPath, inputs);
+  if (stat?.kind === 'directory' || argvPath === '' || argvPath.endsWith('/'))
+    return bypass('unwritable-output', argvPath, inputs);
+  // Without a write bit gcc may replace the file or fail, depending on the directory and the user.
+  if (stat && (stat.mode & 0o222) === 0) return bypass('unwritable-output', argvPath, inputs);
+  const parent = context.stat(absPath.slice(0, absPath.lastIndexOf('/')) || '/');
+  if (parent?.kind !== 'directory' || (parent.mode & 0o222) === 0)
+    return bypass('unwritable-output', argvPath, inputs);
+  return undefined;
+}

@@ -1,0 +1,143 @@
+// What compiling the sources of one call reads: the include scanner asked once per source, and the depfile that follows.
+import { randomBytes } from 'node:crypto';
+import { formatDepfile } from '../../scan/depfile.ts';
+import type { ScanFound } from '../../scan/scanner.ts';
+import { type Bypass, bypass, type Call, type ModelContext, type PlannedFile } from '../model.ts';
+import { scanEnvironment } from './environment.ts';
+import { defaultDepfile, depTargets } from './names.ts';
+import type { FlagWord, Parsed, SourceWord } from './parse.ts';
+import { absolute, checkInput, checkOutput } from './paths.ts';
+
+/** What one source's compilation reads. */
+export interface Unit {
+  readonly source: SourceWord;
+  /** As gcc spells them, each once, the source first. */
+  readonly inputs: readonly string[];
+  readonly absent: readonly string[];
+  /** Its result holds the time of the run. */
+  readonly usesTime: boolean;
+  /** ... and no SOURCE_DATE_EPOCH fixes that time. */
+  readonly timeSalt: readonly string[];
+  readonly depfile: PlannedFile | undefined;
+}
+
+function flagWords(parsed: Parsed): FlagWord[] {
+  return parsed.words.filter((word): word is FlagWord => word.kind === 'flag');
+}
+
+/** The flags the scanner needs, in order; -Wp's macros come last, as the driver hands them on. */
+function scanFlags(parsed: Parsed, language: string): string[] {
+  const flags: string[] = [];
+  const late: string[] = [];
+  for (const { flag, args, value } of flagWords(parsed)) {
+    if (flag.verdict === 'wp') late.push(...value.split(',').filter((part) => /^-[DU]./.test(part)));
+    else if (flag.verdict === 'depfile') continue;
+    else if (flag.stages.includes('p')) flags.push(...args);
+    else if (flag.verdict === 'wa' && language.startsWith('assembler')) flags.push(...args);
+  }
+  return [...flags, ...late];
+}
+
+/** Preprocessed text includes nothing, but assembler code in it may. */
+function scanPreprocessed(
+  source: SourceWord,
+  call: Call,
+  context: ModelContext,
+): ScanFound | { readonly kind: 'incomplete'; readonly detail: string } {
+  const text = context.read(absolute(call.cwd, source.path));
+  if (!text) return { kind: 'incomplete', detail: `${source.path}: unreadable` };
+  if (/\.incbin|\.include|GCC pch_preprocess/.test(text.toString('latin1')))
+    return { kind: 'incomplete', detail: `${source.path}: .incbin, .include or a precompiled header` };
+  return { kind: 'found', files: [source.path], system: [false], extra: [], absent: [], usesTime: false };
+}
+
+/**
+ * A header with a precompiled one beside it: gcc might take that, whose contents and validity we do not know.
+ * System directories are searched only at the head of the list, where a precompiled header can still be taken.
+ */
+function findPrecompiled(found: ScanFound, call: Call, context: ModelContext): string | undefined {
+  const SYSTEM_HEADERS_LOOKED_AT = 8;
+  const extra = found.extra.find((file) => file.endsWith('.gch') || file.includes('.gch/'));
+  if (extra !== undefined) return extra;
+  return found.files.find(
+    (file, i) =>
+      i > 0 &&
+      (!found.system[i] || i < SYSTEM_HEADERS_LOOKED_AT) &&
+      context.stat(absolute(call.cwd, `${file}.gch`)) !== undefined,
+  );
+}
+
+/** SOURCE_DATE_EPOCH fixes __DATE__ and __TIME__, but __TIMESTAMP__ is the file's own time. */
+function mentionsTimestamp(files: readonly string[], call: Call, context: ModelContext): boolean {
+  return files.some((file) => {
+    const text = context.read(absolute(call.cwd, file));
+    return text === undefined || text.includes('__TIMESTAMP__');
+  });
+}
+
+function depfileFor(parsed: Parsed, source: SourceWord, found: ScanFound): PlannedFile | undefined {
+  const request = parsed.depfile;
+  if (!request || !source.language.preprocessed) return undefined;
+  const files = request.userOnly ? found.files.filter((_, i) => !found.system[i]) : found.files;
+  const output = parsed.output?.path;
+  return {
+    path: request.path ?? defaultDepfile(source.path, output, parsed.goal),
+    text: formatDepfile({
+      targets: depTargets(request, source.path, output),
+      files,
+      phony: request.phony,
+    }),
+  };
+}
+
+/** Finds everything the compilation of one source reads, or why that cannot be known. */
+export async function planUnit(
+  parsed: Parsed,
+  source: SourceWord,
+  call: Call,
+  context: ModelContext,
+): Promise<Unit | Bypass> {
+  const named = parsed.goal === 'link' ? 'all' : parsed.sources.map((word) => absolute(call.cwd, word.path));
+  const bad = checkInput(call, context, source.path, named);
+  if (bad) return bad;
+  if (context.isPlaceholder(absolute(call.cwd, source.path)))
+    return bypass('scan-incomplete', `${source.path}: not built yet`, named);
+
+  const language = source.language.name;
+  const found =
+    source.language.preprocessed || language === 'assembler'
+      ? await context.scan({
+          driver: call.realTool,
+          flags: scanFlags(parsed, language),
+          language,
+          source: source.path,
+          cwd: call.cwd,
+          env: scanEnvironment(call.env),
+        })
+      : scanPreprocessed(source, call, context);
+  if (found.kind === 'incomplete') {
+    const detail = 'reason' in found ? `${found.reason}: ${found.detail}` : found.detail;
+    // What assembler code includes may be a placeholder; nobody knows which.
+    const unknown = 'reason' in found && found.reason === 'asm-include';
+    return bypass('scan-incomplete', detail, unknown ? 'all' : named);
+  }
+
+  const precompiled = findPrecompiled(found, call, context);
+  if (precompiled !== undefined) return bypass('too-hard-flag', `${precompiled}: precompiled header`, named);
+  const depfile = depfileFor(parsed, source, found);
+  if (depfile) {
+    const unwritable = checkOutput(call, context, depfile.path, named);
+    if (unwritable) return unwritable;
+  }
+  const inputs = [...new Set([source.path, ...found.files, ...found.extra])];
+  const fixedTime =
+    call.env.has('SOURCE_DATE_EPOCH') && found.usesTime && !mentionsTimestamp(inputs, call, context);
+  return {
+    source,
+    inputs,
+    absent: found.absent,
+    usesTime: found.usesTime,
+    timeSalt: found.usesTime && !fixedTime ? [`time:${Date.now()}:${randomBytes(8).toString('hex')}`] : [],
+    depfile,
+  };
+}
