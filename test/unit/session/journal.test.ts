@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type ObjectName, outputRef } from '../../../src/ir/name.ts';
+import { Journal } from '../../../src/session/journal.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'gg-journal-'));
+after(() => rmSync(root, { recursive: true }));
+const thunk = (n: number) => `T${String(n).padStart(64, '0')}-10` as ObjectName;
+const promise = (j: Journal, n: number) =>
+  j.promise({ path: `/w/${n}.o`, ref: outputRef(thunk(n), 'o'), project: '/w', sides: [] });
+const place = {
+  realTool: '/usr/bin/gcc',
+  cwd: '/w',
+  pwd: '/w',
+  searchPath: '/usr/bin',
+  label: 'x.o',
+  stage: 'compile',
+  command: 'gcc',
+  sandbox: 'none',
+} as const;
+
+test('what was promised and not settled is there after the writer is gone', () => {
+  const file = join(root, 'a');
+  const j = new Journal(file);
+  for (let n = 0; n < 100; n++) {
+    j.place(thunk(n), place);
+    promise(j, n);
+  }
+  for (let n = 0; n < 50; n++) j.settle(`/w/${n}.o`);
+  const again = new Journal(file);
+  assert.equal(again.size, 50);
+  assert.deepEqual(again.pathsOf(thunk(77)), ['/w/77.o']);
+  assert.deepEqual(again.pathsOf(thunk(7)), []);
+  assert.deepEqual(again.placement(thunk(77)), place);
+});
+
+test('a torn last line and a damaged middle line are passed over', () => {
+  const file = join(root, 'b');
+  const j = new Journal(file);
+  promise(j, 1);
+  promise(j, 2);
+  promise(j, 3);
+  const text = readFileSync(file, 'utf8');
+  const lines = text.split('\n');
+  lines[1] = lines[1]!.replace('/w/2.o', '/w/9.o');
+  writeFileSync(file, lines.join('\n'));
+  appendFileSync(file, '0123456789abcdef {"t":"p"');
+  const again = new Journal(file);
+  assert.deepEqual(
+    again.outstanding().map((o) => o.path),
+    ['/w/1.o', '/w/3.o'],
+  );
+  truncateSync(file, 30);
+  assert.equal(new Journal(file).size, 0);
+});
+
+test('a path promised again stands for the newer thunk only', () => {
+  const j = new Journal(join(root, 'c'));
+  promise(j, 1);
+  j.promise({ path: '/w/1.o', ref: outputRef(thunk(2), 'o'), project: '/w', sides: ['/w/1.d'] });
+  assert.equal(j.size, 1);
+  assert.deepEqual(j.pathsOf(thunk(1)), []);
+  assert.deepEqual(j.at('/w/1.o')?.sides, ['/w/1.d']);
+});
+
+test('the file is rewritten before it grows without bound', () => {
+  const file = join(root, 'd');
+  const j = new Journal(file);
+  for (let i = 0; i < 30_000; i++) {
+    promise(j, i);
+    j.settle(`/w/${i}.o`);
+  }
+  assert.ok(readFileSync(file).length < 8_000_000);
+});
