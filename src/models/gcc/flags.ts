@@ -35,6 +35,7 @@ type Row = readonly [spelling: string, style: ArgStyle, stages: Stages, verdict:
 
 /** Sorted by spelling; among rows that fit a word an exact one wins, then the longest. */
 const ROWS: readonly Row[] = [
+  ['-###', 'none', '', 'asks-version'],
   ['--all-warnings', 'none', 'c', 'fine'],
   ['--ansi', 'none', 'pc', 'fine'],
   ['--coverage', 'none', 'ca', 'side-files'],
@@ -75,7 +76,6 @@ const ROWS: readonly Row[] = [
   ['--undefine-macro', 'separate', 'pc', 'fine'],
   ['--undefine-macro=', 'joined', 'pc', 'fine'],
   ['--version', 'none', '', 'asks-version'],
-  ['-###', 'none', '', 'asks-version'],
   ['-A', 'either', 'pc', 'fine'],
   ['-B', 'either', '', 'too-hard-flag', 'directory'],
   ['-C', 'none', 'p', 'fine'],

@@ -1,0 +1,105 @@
+// Calls that are left to the real tool, and why.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import type { Bypass } from '../../../../src/models/model.ts';
+import { type Case, Rig } from './rig.ts';
+
+const rig = new Rig({
+  'a.c': '#include "h.h"\nint a;\n',
+  'b.c': 'int b;\n',
+  'h.h': '',
+  'pch.c': '#include "p.h"\nint a;\n',
+  'p.h': '',
+  'p.h.gch': 'not really one',
+  'conftest.c': 'int main(void) { return 0; }\n',
+  'lost.c': '#include "nowhere.h"\n',
+  'incbin.i': 'asm(".incbin \\"x\\"");\n',
+  'plain.i': 'int i;\n',
+  'lib.o': '',
+  'odd.rsp': '-DX="a\\\\b" a.c',
+  'loop.rsp': '@loop.rsp',
+  'nul.rsp': 'a.c\0',
+  'dir/keep': '',
+});
+after(() => rig.close());
+
+const probes = (path: string) => path.includes('conftest') || path.includes('/probe/');
+
+/** Reason and forced inputs (absolute ones relative to the project). */
+const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string, more?: Partial<Case>])[] = [
+  ['cpp a.c', 'writes-stdout', 'all', { tool: 'cpp' }],
+  ['cpp a.c a.i', 'writes-stdout', 'all', { tool: 'x86_64-linux-gnu-cpp-12' }],
+  ['gcc -E a.c', 'writes-stdout', 'a.c'],
+  ['gcc -M a.c', 'writes-stdout', 'all'],
+  ['gcc -c a.c', 'too-hard-environment', 'all', { env: { DEPENDENCIES_OUTPUT: 'x' } }],
+  ['gcc -c a.c', 'too-hard-environment', 'all', { env: { SUNPRO_DEPENDENCIES: 'x' } }],
+  ['gcc -c a.c', 'too-hard-environment', 'all', { env: { GCC_EXEC_PREFIX: '/x' } }],
+  ['gcc -c a.c', 'too-hard-environment', '', { env: { COLLECT_GCC_OPTIONS: '' } }],
+  ['gcc @odd.rsp', 'bad-response-file', 'all'],
+  ['gcc @loop.rsp', 'bad-response-file', 'all'],
+  ['gcc @nul.rsp', 'bad-response-file', 'all'],
+  ['gcc @dir', 'bad-response-file', 'all'],
+  ['gcc -c @nowhere.rsp', 'too-hard-flag', '@nowhere.rsp'],
+  ['gcc -c nope.c', 'missing-input', 'nope.c'],
+  ['gcc nope.o', 'missing-input', 'all'],
+  ['gcc -c dir -x c', 'too-hard-flag', 'dir'],
+  ['gcc -x c -c dir', 'unreadable-input', 'dir'],
+  ['gcc -x c -c /dev/null', 'unreadable-input', '/dev/null'],
+  ['gcc -x c -c -', 'reads-stdin', ''],
+  ['gcc -c a.c -o /dev/null', 'writes-special-file', 'a.c'],
+  ['gcc -c a.c -o dir', 'unwritable-output', 'a.c'],
+  ['gcc -c a.c -o nodir/a.o', 'unwritable-output', 'a.c'],
+  ['gcc -c a.c -o dir/', 'unwritable-output', 'a.c'],
+  ['gcc -c -MD -MF nodir/a.d a.c', 'unwritable-output', 'a.c'],
+  ['gcc -c -MD -MF /dev/null a.c', 'writes-special-file', 'a.c'],
+  ['gcc a.c -o dir', 'unwritable-output', 'all'],
+  ['gcc -c a.c -o h.h', 'output-is-input', 'a.c'],
+  ['gcc -c a.c -o ./dir/../a.c', 'output-is-input', 'a.c'],
+  ['gcc -c -MD -MF a.o a.c', 'too-hard-flag', 'a.c'],
+  ['gcc -c a.c dir/../a.c', 'too-hard-flag', 'a.c dir/../a.c'],
+  ['gcc -c pch.c', 'too-hard-flag', 'pch.c'],
+  ['gcc -c lost.c', 'scan-incomplete', 'lost.c'],
+  ['gcc -c incbin.i', 'scan-incomplete', 'incbin.i'],
+  ['gcc -E plain.i -o x', 'too-hard-flag', 'plain.i'],
+  ['gcc -c conftest.c', 'probe', 'conftest.c'],
+  ['gcc -c a.c -o conftest.o', 'probe', 'a.c'],
+  ['gcc a.c -o conftest', 'probe', 'all'],
+  ['gcc lib.o conftest.o -o x', 'probe', 'all'],
+  ['gcc lib.o -Wl,--oformat=binary -o x', 'too-hard-flag', 'all'],
+];
+
+function relative(inputs: Bypass['inputs']): string {
+  return inputs === 'all' ? 'all' : inputs.map((path) => path.replace(`${rig.project}/`, '')).join(' ');
+}
+
+for (const [line, reason, inputs, more] of BYPASSED)
+  test(`${line} is left to the real tool: ${reason}`, async () => {
+    const [tool, ...args] = line.split(' ');
+    const plan = await rig.plan({ tool: tool!, args, context: { probes }, ...more });
+    assert.equal(plan.kind, 'bypass');
+    assert.ok(plan.kind === 'bypass');
+    assert.equal(`${plan.reason}`, reason, plan.detail);
+    assert.equal(relative(plan.inputs), inputs);
+  });
+
+test('a source that is not built yet is not read', async () => {
+  const placeholders = new Map([[`${rig.project}/a.c`, []]]);
+  const plan = await rig.plan({ args: ['-c', 'a.c'], context: { placeholders } });
+  assert.ok(plan.kind === 'bypass' && plan.reason === 'scan-incomplete');
+  assert.deepEqual(plan.inputs, [`${rig.project}/a.c`]);
+});
+
+test('assembler code whose includes nobody can name forces everything', async () => {
+  const scan = () => ({ kind: 'incomplete', reason: 'asm-include', detail: 'a.c' }) as const;
+  const plan = await rig.plan({ args: ['-c', 'a.c'], context: { scan } });
+  assert.ok(plan.kind === 'bypass' && plan.reason === 'scan-incomplete');
+  assert.equal(plan.inputs, 'all');
+});
+
+test('a driver that answers no questions is not modelled', async () => {
+  const query = () => ({ code: 1, stdout: '', stderr: '' });
+  for (const args of [['lib.o'], ['-march=native', '-c', 'a.c']]) {
+    const plan = await rig.plan({ args, context: { query } });
+    assert.ok(plan.kind === 'bypass' && plan.reason === 'toolchain-query-failed');
+  }
+});
