@@ -10,7 +10,7 @@ import { NinjaError } from '../../src/ninja/error.ts';
 import type { Node } from '../../src/ninja/graph.ts';
 import { loadManifest, type Manifest } from '../../src/ninja/manifest.ts';
 import { readFileIn } from '../../src/ninja/read-file.ts';
-import { BROKEN, SAMPLES, type Sample } from '../unit/ninja/corpus.ts';
+import { BROKEN, SAMPLES, type Sample, UNBUILDABLE } from '../unit/ninja/corpus.ts';
 import {
   normalizeGraph,
   renderCommands,
@@ -139,6 +139,44 @@ for (const { name, files } of BROKEN) {
   });
 }
 
+for (const { name, files } of UNBUILDABLE) {
+  test(`unbuildable: ${name}`, options, () => {
+    const directory = unpack(files);
+    const own = attempt(directory, (m) => {
+      const targets = m.targetsFor(['all']);
+      for (const edge of m.edgesFor(targets)) if (edge.dyndep) m.loadDyndep(edge.dyndep);
+      m.edgesFor(targets);
+      return '';
+    });
+    assert.deepEqual(own, ninja(directory, ['--quiet', 'all']));
+    assert.equal(own.code, 1);
+  });
+}
+
+const UNKNOWN_TARGETS = [
+  '',
+  'aa',
+  'clean',
+  'help',
+  'b.c^',
+  'nope^',
+  './out/../aaa.p',
+  'far-from-everything',
+  'größe',
+  'a.c^',
+];
+
+test('targets on the command line are found, or not, as ninja finds them', options, () => {
+  const directory = unpack({
+    'build.ninja':
+      'rule cc\n  command = cc $in -o $out\nbuild aaa.o out/x.o: cc a.c\nbuild grösse: cc aaa.o | b.c\nbuild b2: cc b.c\n',
+  });
+  for (const target of [...UNKNOWN_TARGETS, 'out/x.o', './aaa.o', 'out//../b2', 'out/x.o^', 'aaa.o^']) {
+    const own = attempt(directory, (m) => renderCommands(m, m.targetsFor([target])));
+    assert.deepEqual(own, ninja(directory, ['-t', 'commands', target]), target);
+  }
+});
+
 /** A small generator with a seed: the same mutations on every machine. */
 function randomizer(seed: number): (below: number) => number {
   let state = seed;
@@ -222,3 +260,68 @@ test('mutated manifests give what ninja gives, errors included', options, () => 
     }
   }
 });
+
+const CMAKE_PROJECT: Sample['files'] = {
+  'CMakeLists.txt': `cmake_minimum_required(VERSION 3.13)
+project(sample C CXX)
+enable_testing()
+add_custom_command(OUTPUT \${CMAKE_BINARY_DIR}/gen.h
+  COMMAND sh -c "echo '#define N 1' > $1" -- \${CMAKE_BINARY_DIR}/gen.h DEPENDS in.txt BYPRODUCTS gen.log VERBATIM)
+add_custom_target(generate DEPENDS \${CMAKE_BINARY_DIR}/gen.h)
+add_library(objs OBJECT "with space.c")
+add_library(st STATIC st.c $<TARGET_OBJECTS:objs>)
+add_library(sh SHARED sh.cpp)
+set_target_properties(sh PROPERTIES VERSION 1.2.3 SOVERSION 1)
+target_compile_definitions(st PRIVATE "TEXT=\\"a $b 'c' (d)\\"")
+add_executable(app main.c \${CMAKE_BINARY_DIR}/gen.h)
+target_include_directories(app PRIVATE \${CMAKE_BINARY_DIR})
+target_link_libraries(app st sh)
+add_dependencies(app generate)
+add_test(NAME app COMMAND app)
+add_subdirectory(sub)
+install(TARGETS app)
+`,
+  'sub/CMakeLists.txt':
+    'add_executable(tool tool.c)\nadd_custom_target(run ALL COMMAND tool > out.txt USES_TERMINAL)\n',
+  'sub/tool.c': 'int main(void) { return 0; }\n',
+  'in.txt': '',
+  'with space.c': 'int space;\n',
+  'st.c': 'int st(void) { return 1; }\n',
+  'sh.cpp': 'extern "C" int sh() { return 1; }\n',
+  'main.c': '#include "gen.h"\nint main(void) { return 0; }\n',
+};
+
+for (const generator of ['Ninja', 'Ninja Multi-Config']) {
+  const cmake = spawnSync('cmake', ['--version']).error === undefined;
+  const skip = options.skip || (cmake ? false : 'cmake is not installed');
+  test(`what CMake's generator "${generator}" writes`, { skip }, () => {
+    const source = unpack(CMAKE_PROJECT);
+    const build = join(source, 'a build');
+    const configured = spawnSync('cmake', ['-S', source, '-B', build, '-G', generator], { encoding: 'utf8' });
+    assert.equal(configured.status, 0, configured.stderr);
+    compare(build);
+
+    const manifest = load(build);
+    const all = manifest.targetsFor([]);
+    const planned = manifest.edgesFor(all).filter((edge) => edge.rule.name !== 'phony');
+    const printed = ninja(build, ['-n', '-v', '-j1']).stdout;
+    const commands = printed.split('\n').filter((line) => line.startsWith('['));
+    assert.deepEqual(
+      commands.map((line) => line.replace(/^\[\d+\/\d+\] /, '')).sort(),
+      planned
+        .filter((edge) => edge.rule.name !== 'RERUN_CMAKE')
+        .map((edge) => latin1(manifest.command(edge)))
+        .sort(),
+    );
+    const finals = manifest.finalOutputs(all).map((node) => node.path);
+    assert.ok(
+      finals.some((path) => path.endsWith('app')),
+      finals.join(' '),
+    );
+    assert.ok(
+      finals.some((path) => path.endsWith('libsh.so')),
+      finals.join(' '),
+    );
+    assert.ok(finals.every((path) => manifest.nodeByPath.get(path)?.inEdge?.rule.name !== 'phony'));
+  });
+}

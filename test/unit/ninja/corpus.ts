@@ -203,3 +203,50 @@ export const BROKEN: readonly Sample[] = [
   sample('version nonsense', 'ninja_required_version = 2\nbuild a: phony\n'),
   sample('everything is used', `${CC}build a: cc b\nbuild b: cc a\n`),
 ];
+
+const TWO_DYNDEPS = `${CAT}build a: cat c || dd\n  dyndep = dd\nbuild b: cat c || dd\n  dyndep = dd\nbuild x: cat c\nbuild all: phony a b\n`;
+
+function dyndepSample(name: string, dd: string): Sample {
+  return sample(`dyndep: ${name}`, TWO_DYNDEPS, { dd, c: '' });
+}
+
+/** Manifests that load, but `ninja all` finds an error before it runs anything. */
+export const UNBUILDABLE: readonly Sample[] = [
+  dyndepSample('empty', ''),
+  dyndepSample('no version', 'build a: dyndep\n'),
+  dyndepSample('other variable', 'x = 1\n'),
+  dyndepSample('other version', 'ninja_dyndep_version = 2\n'),
+  dyndepSample('other minor version', 'ninja_dyndep_version = 1.1\n'),
+  dyndepSample('version twice', 'ninja_dyndep_version = 1\nninja_dyndep_version = 1\n'),
+  dyndepSample('rule', 'ninja_dyndep_version = 1\nrule r\n'),
+  dyndepSample('tab', 'ninja_dyndep_version = 1\n\tx\n'),
+  dyndepSample('indent', 'ninja_dyndep_version = 1\n  x = 1\n'),
+  dyndepSample('no path', 'ninja_dyndep_version = 1\nbuild : dyndep\n'),
+  dyndepSample('empty path', 'ninja_dyndep_version = 1\nbuild $x: dyndep\n'),
+  dyndepSample('unknown output', 'ninja_dyndep_version = 1\nbuild nope: dyndep\n'),
+  dyndepSample('twice', 'ninja_dyndep_version = 1\nbuild a: dyndep\nbuild ./a: dyndep\n'),
+  dyndepSample('explicit output', 'ninja_dyndep_version = 1\nbuild a a2: dyndep\n'),
+  dyndepSample('explicit input', 'ninja_dyndep_version = 1\nbuild a: dyndep c\n'),
+  dyndepSample('order-only input', 'ninja_dyndep_version = 1\nbuild a: dyndep || c\n'),
+  dyndepSample('other rule', 'ninja_dyndep_version = 1\nbuild a: cat\n'),
+  dyndepSample('no colon', 'ninja_dyndep_version = 1\nbuild a | b2\n'),
+  dyndepSample('other binding', 'ninja_dyndep_version = 1\nbuild a: dyndep\n  x = 1\n'),
+  dyndepSample('two bindings', 'ninja_dyndep_version = 1\nbuild a: dyndep\n  restat = 1\n  restat = 1\n'),
+  dyndepSample('empty implicit input', 'ninja_dyndep_version = 1\nbuild a: dyndep | $x\n'),
+  dyndepSample('one is missing', 'ninja_dyndep_version = 1\nbuild a: dyndep\n'),
+  dyndepSample(
+    'one too many',
+    'ninja_dyndep_version = 1\nbuild a: dyndep\nbuild b: dyndep\nbuild x: dyndep\n',
+  ),
+  dyndepSample('output of another', 'ninja_dyndep_version = 1\nbuild a | x: dyndep\nbuild b: dyndep\n'),
+  dyndepSample('cycle', 'ninja_dyndep_version = 1\nbuild a: dyndep | b\nbuild b: dyndep | a\n'),
+  sample('cycle of one', `${CC}build a: cc a\nbuild all: phony a\n`),
+  sample('cycle of two', `${CC}build a: cc b\nbuild b: cc a\nbuild all: phony c a\nbuild c: cc\n`),
+  sample('cycle through a second output', `${CC}build a a2: cc b\nbuild b: cc c || a2\nbuild all: phony a\n`),
+  sample('phony cycle of two', `build a: phony b\nbuild b: phony a\nbuild all: phony a\n`),
+  sample('cycle behind the target', `${CC}build a: cc b\nbuild b: cc c\nbuild c: cc b\nbuild all: phony a\n`),
+  sample(
+    'cycle in a validation',
+    `${CC}build a: cc |@ v\nbuild v: cc w\nbuild w: cc v\nbuild all: phony a\n`,
+  ),
+];
