@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ensureNative } from '../native/build.ts';
+import { ensureNative, NativeBuildError } from '../native/build.ts';
 import { runtimePaths } from '../native/paths.ts';
+import { CliError, EXIT } from './exit.ts';
 
 export interface Native {
   readonly directory: string;
@@ -21,10 +22,26 @@ export function packageRoot(): string {
   return at;
 }
 
+/** @throws CliError when there is no compiler. */
 export async function prepareNative(): Promise<Native> {
   const { stateDir } = runtimePaths(process.env, process.getuid?.() ?? 0);
-  const bundled = join(packageRoot(), 'dist', 'gg.js');
-  const script = existsSync(bundled) ? bundled : fileURLToPath(new URL('./gg.ts', import.meta.url));
-  const native = await ensureNative({ stateDir, serverScript: script, nodePath: process.execPath });
-  return { directory: native.directory, stateDirectory: stateDir };
+  const root = packageRoot();
+  const bundled = fileURLToPath(import.meta.url).startsWith(join(root, 'dist'));
+  const serverScript = bundled
+    ? join(root, 'dist', 'gg-server.js')
+    : fileURLToPath(new URL('./gg-server.ts', import.meta.url));
+  try {
+    const sources = join(root, 'wrappers');
+    const { directory } = ensureNative({
+      stateDir,
+      sources,
+      serverScript,
+      nodePath: process.execPath,
+      env: process.env,
+    });
+    return { directory, stateDirectory: stateDir };
+  } catch (error) {
+    if (error instanceof NativeBuildError) throw new CliError(EXIT.config, error.message, error.advice);
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 // Entry of the session server's process: `node gg-server.js SOCKET`. Picks the concrete parts and joins them.
-import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { LocalEngine } from '../engine/local.ts';
@@ -7,7 +7,6 @@ import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
 import { runtimePaths } from '../native/paths.ts';
 import { Spawner } from '../native/spawner.ts';
-import { SpawnerRunner } from '../native/spawner-runner.ts';
 import { FastScanner } from '../scan/fast-scanner.ts';
 import { GccMScanner } from '../scan/gcc-m.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
@@ -23,6 +22,7 @@ import { DigestCache } from '../store/digest-cache.ts';
 import { readHead } from '../store/head.ts';
 import { LocalStore } from '../store/local.ts';
 import { Toolchains } from '../toolchain/toolchain.ts';
+import type { PlaceRequest } from '../writeback/writeback.ts';
 import { VERSION } from './version.ts';
 
 const IDLE_SECONDS = 600;
@@ -56,9 +56,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   process.umask(0);
   const { stateDir } = runtimePaths(process.env, process.getuid?.() ?? 0);
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const spawner = new Spawner();
-  await spawner.start(join(nativeDirectory, 'gg-spawner'));
-  const runner = new SpawnerRunner(spawner);
+  const runner = new Spawner(join(nativeDirectory, 'gg-spawner'));
   const store = new LocalStore(stateDir);
   sweep(join(stateDir, 'tmp'));
   const digests = new DigestCache();
@@ -68,7 +66,6 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
       argv: [file, ...args],
       cwd: options.cwd,
       env: [...options.env].map(([k, v]) => `${k}=${v}`),
-      ...(options.stdin ? { stdin: options.stdin } : {}),
     });
     return { code: r.startErrno !== 0 ? 127 : r.exitCode, stdout: r.stdout, stderr: r.stderr };
   };
@@ -86,7 +83,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   const sessions = new Map<string, Session>();
   const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
   sessions.set(detached.id, detached);
-  const place = (request: Parameters<SpawnerRunner['place']>[0]): Promise<number> => runner.place(request);
+  const place = (request: PlaceRequest): Promise<number> => runner.place(request);
   const forcer = new Forcer({ store, engine, journal, digests, history, place, sessions });
   const contexts = new Contexts({ store, journal, toolchains, scanner, query });
   const ranlib = onPath('ranlib');
@@ -154,11 +151,4 @@ function elfTargets(
     }
     return target;
   };
-}
-
-/** STATE/native/ID, from the `server` file's neighbour: the script is told by the environment or finds the newest. */
-export function nativeDirectoryOf(stateDir: string): string {
-  const told = process.env['GG_NATIVE'];
-  if (told) return told;
-  return readFileSync(join(stateDir, 'native', 'current'), 'utf8').trim();
 }

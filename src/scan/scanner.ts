@@ -66,5 +66,5 @@ export interface Scanner {
 export type QueryRunner = (
   file: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env: ReadonlyMap<string, string>; readonly stdin?: Buffer },
+  options: { readonly cwd: string; readonly env: ReadonlyMap<string, string> },
 ) => Promise<{ readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer }>;

@@ -1,0 +1,162 @@
+// The native programs, compiled on first use with the user's own compiler and kept by their content.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { OWN_NAMES, shimNames } from './names.ts';
+
+export interface NativeOptions {
+  readonly stateDir: string;
+  /** Directory with shim.c, spawner.c, interpose.c, protocol.h. */
+  readonly sources: string;
+  readonly serverScript: string;
+  readonly nodePath: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface NativeDirectory {
+  /** STATE/native/ID: gg-shim, gg-spawner, gg-run, gg-cc, ..., bin/ with the tools' names, server. */
+  readonly directory: string;
+}
+
+export class NativeBuildError extends Error {
+  override readonly name = 'NativeBuildError';
+  readonly advice: string;
+  constructor(message: string, advice: string) {
+    super(message);
+    this.advice = advice;
+  }
+}
+
+interface Program {
+  readonly output: string;
+  readonly source: string;
+  readonly flags: readonly string[];
+  /** Static if libc.a is there. */
+  readonly wantsStatic: boolean;
+}
+
+const PROGRAMS: readonly Program[] = [
+  { output: 'gg-shim', source: 'shim.c', flags: ['-O2'], wantsStatic: true },
+  { output: 'gg-spawner', source: 'spawner.c', flags: ['-O2'], wantsStatic: true },
+  {
+    output: 'gg-interpose.so',
+    source: 'interpose.c',
+    flags: ['-O2', '-shared', '-fPIC'],
+    wantsStatic: false,
+  },
+];
+const COMMON = ['-std=gnu11'];
+
+function pathDirectories(env: NativeOptions['env']): string[] {
+  return (env['PATH'] || '/usr/local/bin:/usr/bin:/bin')
+    .split(':')
+    .filter(
+      (d) => d.startsWith('/') && !existsSync(join(d, 'gg-shim')) && !existsSync(join(dirname(d), 'gg-shim')),
+    );
+}
+
+function findCompiler(env: NativeOptions['env'], directories: readonly string[]): string {
+  const told = env['GG_HOST_CC'];
+  for (const name of told ? [told] : ['cc', 'gcc', 'clang']) {
+    if (name.startsWith('/')) return name;
+    for (const d of directories)
+      if (statSync(join(d, name), { throwIfNoEntry: false })?.isFile()) return join(d, name);
+  }
+  throw new NativeBuildError('no C compiler on PATH', 'install gcc, or name one by GG_HOST_CC');
+}
+
+/**
+ * Builds what is not built yet; racing builders each build and one directory stays.
+ * @throws NativeBuildError when there is no compiler or it fails.
+ */
+export function ensureNative(options: NativeOptions): NativeDirectory {
+  const directories = pathDirectories(options.env);
+  const compiler = findCompiler(options.env, directories);
+  const real = realpathSync(compiler);
+  const stat = statSync(real);
+  const names = new Set<string>();
+  for (const d of directories) {
+    try {
+      for (const name of readdirSync(d)) names.add(name);
+    } catch {
+      // a directory of PATH that is not there
+    }
+  }
+  const tools = shimNames(names);
+  const hash = createHash('sha256').update(JSON.stringify([real, stat.size, stat.mtimeMs, PROGRAMS, tools]));
+  const programs = PROGRAMS.filter((p) => existsSync(join(options.sources, p.source)));
+  for (const file of [...programs.map((p) => p.source), 'protocol.h'])
+    hash.update(readFileSync(join(options.sources, file)));
+  const parent = join(options.stateDir, 'native');
+  const directory = join(parent, hash.digest('hex').slice(0, 16));
+  const server = `${options.nodePath}\n${options.serverScript}\n`;
+  if (!existsSync(join(directory, 'bin'))) {
+    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    const temporary = mkdtempSync(join(parent, '.build-'));
+    try {
+      for (const program of programs) compile(compiler, program, options.sources, temporary);
+      for (const name of OWN_NAMES) linkSync(join(temporary, 'gg-shim'), join(temporary, name));
+      mkdirSync(join(temporary, 'bin'));
+      for (const name of tools) linkSync(join(temporary, 'gg-shim'), join(temporary, 'bin', name));
+      writeFileSync(join(temporary, 'server'), server);
+      try {
+        renameSync(temporary, directory);
+      } catch (error) {
+        if (!existsSync(join(directory, 'bin'))) throw error;
+      }
+    } finally {
+      rmSync(temporary, { recursive: true, force: true });
+    }
+  }
+  const file = join(directory, 'server');
+  if (readFileSync(file, 'utf8') !== server) replace(file, server);
+  const current = join(parent, 'current');
+  if (!existsSync(current) || readFileSync(current, 'utf8') !== `${directory}\n`)
+    replace(current, `${directory}\n`);
+  return { directory };
+}
+
+function replace(file: string, text: string): void {
+  const temporary = `${file}.${process.pid}`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, file);
+}
+
+function compile(compiler: string, program: Program, sources: string, into: string): void {
+  const tries = program.wantsStatic ? [['-static'], []] : [[]];
+  let said = '';
+  for (const extra of tries) {
+    const args = [
+      ...COMMON,
+      ...program.flags,
+      ...extra,
+      '-o',
+      join(into, program.output),
+      join(sources, program.source),
+    ];
+    if (program.flags.includes('-shared')) args.push('-ldl', '-lpthread');
+    const r = spawnSync(compiler, args, {
+      env: { ...process.env, GG_MODE: 'off', LD_PRELOAD: '' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    if (r.status === 0) return;
+    said = r.error?.message ?? r.stderr.toString();
+  }
+  throw new NativeBuildError(
+    `${compiler} cannot compile ${program.source}: ${said.trim()}`,
+    "check that the compiler and the C library's headers are installed",
+  );
+}

@@ -1,0 +1,544 @@
+/* The shim: stands on PATH under the names of the toolchain, asks the session server what to do with a call, and obeys.
+ * It never prints in the fast path, and when the server cannot be had it runs the real tool.
+ *
+ * Names: gcc, ar, ...  a tool; gg-cc, gg-ar, ...  the same tool named explicitly; gg-run  the "#!" interpreter of placeholder
+ * scripts; gg-server-start  brings the server up. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol.h"
+
+#define CONNECT_WAIT_MS 5000
+#define POLL_STEP_MS 4
+
+extern char **environ;
+
+static char self_path[PATH_MAX];
+static dev_t self_dev;
+static ino_t self_ino;
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+struct buffer {
+  unsigned char *bytes;
+  size_t length, room;
+};
+
+static int append(struct buffer *b, const void *bytes, size_t length) {
+  if (b->length + length > b->room) {
+    size_t room = b->room ? b->room : 8192;
+    while (room < b->length + length) room *= 2;
+    unsigned char *grown = realloc(b->bytes, room);
+    if (!grown) return -1;
+    b->bytes = grown;
+    b->room = room;
+  }
+  memcpy(b->bytes + b->length, bytes, length);
+  b->length += length;
+  return 0;
+}
+
+static void put32(unsigned char *at, uint32_t v) {
+  at[0] = v;
+  at[1] = v >> 8;
+  at[2] = v >> 16;
+  at[3] = v >> 24;
+}
+
+static uint32_t get32(const unsigned char *at) {
+  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static int field(struct buffer *b, int tag, const void *bytes, size_t length) {
+  unsigned char head[5];
+  head[0] = tag;
+  put32(head + 1, length);
+  return append(b, head, 5) || append(b, bytes, length);
+}
+
+static int field_text(struct buffer *b, int tag, const char *text) { return field(b, tag, text, strlen(text)); }
+
+static int field_number(struct buffer *b, int tag, uint32_t v) {
+  unsigned char bytes[4];
+  put32(bytes, v);
+  return field(b, tag, bytes, 4);
+}
+
+static int write_all(int fd, const void *bytes, size_t length) {
+  const char *at = bytes;
+  while (length > 0) {
+    ssize_t n = write(fd, at, length);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        struct pollfd p = {fd, POLLOUT, 0};
+        poll(&p, 1, -1);
+        continue;
+      }
+      return -1;
+    }
+    at += n;
+    length -= n;
+  }
+  return 0;
+}
+
+static int read_all(int fd, void *bytes, size_t length) {
+  char *at = bytes;
+  while (length > 0) {
+    ssize_t n = read(fd, at, length);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return -1;
+    at += n;
+    length -= n;
+  }
+  return 0;
+}
+
+/* ---- where things are -------------------------------------------------------------------------------------------- */
+
+static const char *set(const char *name) {
+  const char *v = getenv(name);
+  return v && *v ? v : NULL;
+}
+
+static uint64_t fnv1a(const char *text) {
+  uint64_t h = 0xcbf29ce484222325ull;
+  for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001b3ull;
+  return h;
+}
+
+struct places {
+  char state[PATH_MAX], run[PATH_MAX], socket[PATH_MAX], lock[PATH_MAX];
+};
+
+static int own_directory(const char *path, mode_t forbidden) {
+  struct stat st;
+  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & forbidden) == 0;
+}
+
+/* Fills in the paths that protocol.ts describes; -1 when the run directory is not safe. */
+static int find_places(struct places *p) {
+  const char *v;
+  int n;
+  unsigned uid = geteuid();
+  if ((v = set("GG_DIR"))) n = snprintf(p->state, sizeof p->state, "%s", v);
+  else if ((v = set("XDG_CACHE_HOME"))) n = snprintf(p->state, sizeof p->state, "%s/gg", v);
+  else if ((v = set("HOME"))) n = snprintf(p->state, sizeof p->state, "%s/.cache/gg", v);
+  else n = snprintf(p->state, sizeof p->state, "/tmp/gg-%u/cache", uid);
+  if (n < 0 || (size_t)n >= sizeof p->state) return -1;
+  v = set("XDG_RUNTIME_DIR");
+  if (v && own_directory(v, 0)) n = snprintf(p->run, sizeof p->run, "%s/gg", v);
+  else n = snprintf(p->run, sizeof p->run, "/tmp/gg-%u", uid);
+  if (n < 0 || (size_t)n >= sizeof p->run) return -1;
+  mkdir(p->run, 0700);
+  if (!own_directory(p->run, 077)) return -1;
+  unsigned long long key = fnv1a(p->state);
+  v = set("GG_SOCKET");
+  if (v) n = snprintf(p->socket, sizeof p->socket, "%s", v);
+  else n = snprintf(p->socket, sizeof p->socket, "%s/%016llx-v%d.sock", p->run, key, GG_PROTOCOL_VERSION);
+  if (n < 0 || (size_t)n >= sizeof p->socket) return -1;
+  n = snprintf(p->lock, sizeof p->lock, "%s/%016llx-v%d.lock", p->run, key, GG_PROTOCOL_VERSION);
+  return n < 0 || (size_t)n >= sizeof p->lock ? -1 : 0;
+}
+
+/* ---- the server -------------------------------------------------------------------------------------------------- */
+
+static int try_connect(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) return -1;
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (errno == EINTR || errno == EAGAIN) {
+      struct timespec t = {0, 1000000};
+      nanosleep(&t, NULL);
+      continue;
+    }
+    close(fd);
+    return -1;
+  }
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+static long long now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+static void nap(void) {
+  struct timespec t = {0, POLL_STEP_MS * 1000000};
+  nanosleep(&t, NULL);
+}
+
+/* The directory of the shim's own file: STATE/native/ID. */
+static int native_directory(char *out, size_t room) {
+  const char *slash = strrchr(self_path, '/');
+  if (!slash || (size_t)(slash - self_path) >= room) return -1;
+  memcpy(out, self_path, slash - self_path);
+  out[slash - self_path] = 0;
+  return 0;
+}
+
+static void close_from(int first) {
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+#endif
+  DIR *d = opendir("/proc/self/fd");
+  if (!d) {
+    for (int fd = first; fd < 4096; fd++) close(fd);
+    return;
+  }
+  int held = dirfd(d);
+  for (struct dirent *e; (e = readdir(d));) {
+    int fd = atoi(e->d_name);
+    if (fd >= first && fd != held) close(fd);
+  }
+  closedir(d);
+}
+
+/* Starts the server in a process session of its own that holds nothing of ours: an inherited pipe makes ninja hang. */
+static int start_server(const struct places *p) {
+  char directory[PATH_MAX], file[PATH_MAX + 8], text[2 * PATH_MAX + 4];
+  if (native_directory(directory, sizeof directory)) return -1;
+  snprintf(file, sizeof file, "%s/server", directory);
+  int fd = open(file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (n <= 0) return -1;
+  text[n] = 0;
+  char *script = strchr(text, '\n');
+  if (!script) return -1;
+  *script++ = 0;
+  char *end = strchr(script, '\n');
+  if (end) *end = 0;
+  pid_t child = fork();
+  if (child < 0) return -1;
+  if (child > 0) {
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return 0;
+  }
+  setsid();
+  if (fork() != 0) _exit(0);
+  if (chdir("/") != 0) _exit(1);
+  int null = open("/dev/null", O_RDWR);
+  for (int i = 0; i < 3; i++) dup2(null, i);
+  close_from(3);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
+  unsetenv("LD_PRELOAD");
+  unsetenv("GG_SESSION");
+  unsetenv("MAKEFLAGS");
+  unsetenv("MAKELEVEL");
+  char socket_path[PATH_MAX];
+  snprintf(socket_path, sizeof socket_path, "%s", p->socket);
+  char *argv[] = {text, script, socket_path, directory, NULL};
+  execv(text, argv);
+  _exit(127);
+}
+
+/* A connection; starts the server when nobody listens. -1: none to be had. */
+static int reach_server(const struct places *p) {
+  int fd = try_connect(p->socket);
+  if (fd >= 0) return fd;
+  long long until = now_ms() + CONNECT_WAIT_MS;
+  int lock = open(p->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) return -1;
+  int holder = 0;
+  while (now_ms() < until) {
+    if (!holder && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+      holder = 1;
+      fd = try_connect(p->socket);
+      if (fd >= 0 || start_server(p) < 0) break;
+    }
+    nap();
+    fd = try_connect(p->socket);
+    if (fd >= 0) break;
+  }
+  close(lock);
+  return fd;
+}
+
+/* ---- the request ------------------------------------------------------------------------------------------------- */
+
+static int matters(const char *entry) {
+  const char *eq = strchr(entry, '=');
+  if (!eq) return 0;
+  size_t length = eq - entry;
+  for (size_t i = 0; i < sizeof gg_env_prefixes / sizeof *gg_env_prefixes; i++)
+    if (strncmp(entry, gg_env_prefixes[i], strlen(gg_env_prefixes[i])) == 0) return 1;
+  for (size_t i = 0; i < sizeof gg_env_names / sizeof *gg_env_names; i++)
+    if (strlen(gg_env_names[i]) == length && strncmp(entry, gg_env_names[i], length) == 0) return 1;
+  return 0;
+}
+
+static int interposed(void) {
+  const char *v = getenv("LD_PRELOAD");
+  return v && strstr(v, "gg-interpose") != NULL;
+}
+
+static int add_surroundings(struct buffer *b) {
+  char cwd[PATH_MAX];
+  if (!getcwd(cwd, sizeof cwd)) return -1;
+  int bad = field_text(b, GG_FIELD_CWD, cwd);
+  for (char **e = environ; *e; e++)
+    if (matters(*e)) bad |= field_text(b, GG_FIELD_ENV, *e);
+  mode_t mask = umask(0);
+  umask(mask);
+  bad |= field_number(b, GG_FIELD_UMASK, mask);
+  bad |= field_number(b, GG_FIELD_PID, getpid());
+  bad |= field_number(b, GG_FIELD_TTY, (isatty(0) ? 1 : 0) | (isatty(1) ? 2 : 0) | (isatty(2) ? 4 : 0));
+  bad |= field_number(b, GG_FIELD_INTERPOSED, interposed());
+  return bad;
+}
+
+struct answer {
+  unsigned char *body;
+  const unsigned char *kind, *real, *out, *err;
+  uint32_t kind_length, real_length, out_length, err_length, exit_code;
+};
+
+static int receive(int fd, struct answer *a) {
+  unsigned char head[8];
+  if (read_all(fd, head, 8) || memcmp(head, GG_FRAME_MAGIC, 4) != 0) return -1;
+  uint32_t length = get32(head + 4);
+  if (length > GG_BODY_BYTES_MAX) return -1;
+  memset(a, 0, sizeof *a);
+  a->body = malloc(length ? length : 1);
+  if (!a->body || read_all(fd, a->body, length)) return -1;
+  for (uint32_t at = 0; at + 5 <= length;) {
+    uint32_t size = get32(a->body + at + 1);
+    const unsigned char *bytes = a->body + at + 5;
+    if (size > length - at - 5) return -1;
+    switch (a->body[at]) {
+    case GG_FIELD_ANSWER_KIND: a->kind = bytes, a->kind_length = size; break;
+    case GG_FIELD_REAL: a->real = bytes, a->real_length = size; break;
+    case GG_FIELD_STDOUT: a->out = bytes, a->out_length = size; break;
+    case GG_FIELD_STDERR: a->err = bytes, a->err_length = size; break;
+    case GG_FIELD_EXIT_CODE:
+      if (size == 4) a->exit_code = get32(bytes);
+      break;
+    }
+    at += 5 + size;
+  }
+  return a->kind ? 0 : -1;
+}
+
+static int kind_is(const struct answer *a, const char *kind) {
+  return a->kind_length == strlen(kind) && memcmp(a->kind, kind, a->kind_length) == 0;
+}
+
+/* Sends a request and reads the answer; a connection that breaks is tried once more. */
+static int ask(const struct buffer *request, struct answer *a) {
+  struct places p;
+  if (find_places(&p)) return -1;
+  for (int attempt = 0; attempt < 2; attempt++) {
+    int fd = reach_server(&p);
+    if (fd < 0) return -1;
+    const char *limit = set("GG_TIMEOUT");
+    if (limit) {
+      struct timeval t = {atol(limit), 0};
+      setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    }
+    int bad = write_all(fd, request->bytes, request->length) || receive(fd, a);
+    close(fd);
+    if (!bad) return 0;
+  }
+  return -1;
+}
+
+/* ---- the real tool ----------------------------------------------------------------------------------------------- */
+
+static int is_shim(const char *path, const struct stat *st) {
+  if (st->st_dev == self_dev && st->st_ino == self_ino) return 1;
+  /* Another build of the shim, or a script of the package that leads to one. */
+  char neighbour[PATH_MAX];
+  const char *slash = strrchr(path, '/');
+  if (!slash) return 0;
+  struct stat other;
+  int n = snprintf(neighbour, sizeof neighbour, "%.*s/gg-shim", (int)(slash - path), path);
+  if (n > 0 && (size_t)n < sizeof neighbour && stat(neighbour, &other) == 0) return 1;
+  n = snprintf(neighbour, sizeof neighbour, "%.*s/../gg-shim", (int)(slash - path), path);
+  return n > 0 && (size_t)n < sizeof neighbour && stat(neighbour, &other) == 0;
+}
+
+static int find_real(const char *tool, char *out, size_t room) {
+  const char *path = getenv("PATH");
+  if (!path) path = "/usr/local/bin:/usr/bin:/bin";
+  while (1) {
+    size_t length = strcspn(path, ":");
+    int n = snprintf(out, room, "%.*s%s%s", (int)length, path, length ? "/" : "./", tool);
+    struct stat st;
+    if (n > 0 && (size_t)n < room && stat(out, &st) == 0 && S_ISREG(st.st_mode) && access(out, X_OK) == 0 &&
+        !is_shim(out, &st)) {
+      if (out[0] == '/') return 0;
+      char full[PATH_MAX];
+      if (realpath(out, full) && strlen(full) < room) {
+        strcpy(out, full);
+        return 0;
+      }
+    }
+    if (!path[length]) return -1;
+    path += length + 1;
+  }
+}
+
+static void say(const char *a, const char *b, const char *c) {
+  char line[PATH_MAX + 256];
+  int n = snprintf(line, sizeof line, "gg: %s%s%s\n", a, b, c);
+  if (n > 0) write_all(2, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+static int run_real(const char *real, char **argv) {
+  execv(real, argv);
+  int error = errno;
+  say(real, ": ", strerror(error));
+  return error == ENOENT ? 127 : 126;
+}
+
+static int obey_exit(const struct answer *a) {
+  signal(SIGPIPE, SIG_IGN);
+  write_all(1, a->out, a->out_length);
+  write_all(2, a->err, a->err_length);
+  return a->exit_code;
+}
+
+static int begin(struct buffer *b, const char *kind) {
+  unsigned char head[8] = GG_FRAME_MAGIC;
+  return append(b, head, 8) || field_text(b, GG_FIELD_REQUEST_KIND, kind);
+}
+
+static void finish(struct buffer *b) { put32(b->bytes + 4, b->length - 8); }
+
+/* ---- the three programs ------------------------------------------------------------------------------------------ */
+
+static int as_tool(const char *tool, char **argv) {
+  char real[PATH_MAX];
+  if (find_real(tool, real, sizeof real)) {
+    say(tool, ": command not found", "");
+    return 127;
+  }
+  const char *mode = getenv("GG_MODE");
+  if (mode && strcmp(mode, "off") == 0) return run_real(real, argv);
+  struct buffer request = {0};
+  struct answer answer;
+  int bad = begin(&request, "call");
+  for (char **a = argv; *a; a++) bad |= field_text(&request, GG_FIELD_ARG, *a);
+  bad |= field_text(&request, GG_FIELD_TOOL, tool);
+  bad |= field_text(&request, GG_FIELD_REAL, real);
+  bad |= add_surroundings(&request);
+  if (bad || request.length > GG_BODY_BYTES_MAX) return run_real(real, argv);
+  finish(&request);
+  if (ask(&request, &answer)) return run_real(real, argv);
+  if (kind_is(&answer, "exit")) return obey_exit(&answer);
+  if (answer.real_length > 0 && answer.real_length < sizeof real) {
+    memcpy(real, answer.real, answer.real_length);
+    real[answer.real_length] = 0;
+  }
+  return run_real(real, argv);
+}
+
+static int still_placeholder(const char *path) {
+  char head[512];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t n = read(fd, head, sizeof head - 1);
+  close(fd);
+  if (n < 2 || head[0] != '#' || head[1] != '!') return 0;
+  head[n] = 0;
+  const char *second = strchr(head, '\n');
+  return second && strncmp(second + 1, "# gg-placeholder ", 17) == 0;
+}
+
+/* argv: gg-run, the script, its arguments. */
+static int as_interpreter(int argc, char **argv) {
+  if (argc < 2) {
+    say("gg-run runs placeholders", "", "");
+    return 64;
+  }
+  char path[PATH_MAX];
+  if (!realpath(argv[1], path)) {
+    say(argv[1], ": ", strerror(errno));
+    return 127;
+  }
+  if (still_placeholder(path)) {
+    struct buffer request = {0};
+    struct answer answer;
+    if (!begin(&request, "open") && !field_text(&request, GG_FIELD_PATH, path) && !add_surroundings(&request)) {
+      finish(&request);
+      ask(&request, &answer);
+    }
+    if (still_placeholder(path) || access(path, F_OK) != 0) {
+      say(argv[1], ": cannot be forced; 'gg force' tells why", "");
+      return 126;
+    }
+  }
+  execv(argv[1], argv + 1);
+  int error = errno;
+  say(argv[1], ": ", strerror(error));
+  return 126;
+}
+
+static int as_starter(void) {
+  struct places p;
+  if (find_places(&p)) {
+    say("the directory of the socket is not safe: it must be yours, with mode 0700", "", "");
+    return 1;
+  }
+  int fd = reach_server(&p);
+  if (fd < 0) {
+    say("the server does not answer on ", p.socket, "");
+    return 1;
+  }
+  close(fd);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  ssize_t n = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
+  if (n > 0) self_path[n] = 0;
+  struct stat st;
+  if (n > 0 && stat(self_path, &st) == 0) {
+    self_dev = st.st_dev;
+    self_ino = st.st_ino;
+  }
+  const char *slash = strrchr(argv[0] ? argv[0] : "", '/');
+  const char *name = slash ? slash + 1 : argv[0] ? argv[0] : "";
+  if (strcmp(name, "gg-run") == 0) return as_interpreter(argc, argv);
+  if (strcmp(name, "gg-server-start") == 0) return as_starter();
+  if (strncmp(name, "gg-", 3) == 0) {
+    name += 3;
+    argv[0] = (char *)name;
+  }
+  return as_tool(name, argv);
+}
