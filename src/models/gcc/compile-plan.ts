@@ -4,7 +4,7 @@ import { thunkEnvironment } from './environment.ts';
 import { defaultOutput } from './names.ts';
 import type { Native } from './native.ts';
 import type { Goal, Parsed, SourceWord } from './parse.ts';
-import { absolute, checkOutput, pathKey } from './paths.ts';
+import { checkOutput, pathKey } from './paths.ts';
 import { planUnit, type Unit } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 
@@ -28,8 +28,7 @@ export async function planCompile(
   call: Call,
   context: ModelContext,
 ): Promise<Plan | Bypass> {
-  const named = parsed.sources.map((source) => absolute(call.cwd, source.path));
-  if (goal === 'preprocess' && !parsed.output) return bypass('writes-stdout', '-E', named);
+  const named = parsed.forces;
   const units: (Unit & { readonly output: string })[] = [];
   const written = new Set<string>();
   for (const source of parsed.sources) {

@@ -22,10 +22,10 @@ export async function planLink(
   context: ModelContext,
 ): Promise<Plan | Bypass> {
   const output = parsed.output?.path ?? defaultOutput('', 'link');
-  const badOutput = checkOutput(call, context, output, 'all');
+  const badOutput = checkOutput(call, context, output, parsed.forces);
   if (badOutput) return badOutput;
   for (const object of parsed.objects) {
-    const bad = checkInput(call, context, object.path, 'all');
+    const bad = checkInput(call, context, object.path, parsed.forces);
     if (bad) return bad;
   }
   const units: Unit[] = [];
@@ -38,7 +38,7 @@ export async function planLink(
   const command = await findLinkerCommand(parsed, call, context);
   if (command.kind === 'bypass') return command;
   const format = command.args.find((arg) => OTHER_FORMAT.test(arg));
-  if (format !== undefined) return bypass('too-hard-flag', format, 'all');
+  if (format !== undefined) return bypass('too-hard-flag', format, parsed.forces);
   const linked = await resolveLink(
     { ld: command.ld, args: command.args, cwd: call.cwd, env: call.env, skip: new Set() },
     context,
@@ -48,9 +48,10 @@ export async function planLink(
   const inputs = [...new Set([...units.flatMap((unit) => unit.inputs), ...linked.inputs])];
   const files = units.flatMap((unit) => (unit.depfile ? [unit.depfile] : []));
   const written = new Set([output, ...files.map((file) => file.path)].map((path) => pathKey(call.cwd, path)));
-  if (written.size !== files.length + 1) return bypass('too-hard-flag', `${output}: written twice`, 'all');
+  if (written.size !== files.length + 1)
+    return bypass('too-hard-flag', `${output}: written twice`, parsed.forces);
   const clash = inputs.find((input) => written.has(pathKey(call.cwd, input)));
-  if (clash !== undefined) return bypass('output-is-input', clash, 'all');
+  if (clash !== undefined) return bypass('output-is-input', clash, parsed.forces);
 
   const relocatable = command.args.some((arg) => RELOCATABLE.test(arg));
   const needsCwd = parsed.cwdMatters;

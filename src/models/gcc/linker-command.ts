@@ -84,11 +84,11 @@ export async function findLinkerCommand(
     context.query(call.realTool, [...linkerChoice(parsed), '-print-prog-name=ld'], options),
   ]);
   const command = printed.code === 0 ? findCommand(printed.stderr, LINKERS) : undefined;
-  if (!command) return bypass('toolchain-query-failed', args.join(' '), 'all');
+  if (!command) return bypass('toolchain-query-failed', args.join(' '), parsed.forces);
   const name = named.stdout.trim();
   const ld = name.includes('/') ? absolute(call.cwd, name) : findOnPath(name, call, context);
   if (named.code !== 0 || name === '' || ld === undefined)
-    return bypass('toolchain-query-failed', `no linker: ${name}`, 'all');
+    return bypass('toolchain-query-failed', `no linker: ${name}`, parsed.forces);
 
   const linkerArgs: string[] = [];
   for (const word of command.slice(1)) {

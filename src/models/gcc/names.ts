@@ -1,5 +1,6 @@
 // The file names gcc makes up when nobody gives them. Source: "Overall Options" (-o, -dumpdir) of the gcc 12 manual.
-import type { DepfileRequest, DepTarget, Goal } from './parse.ts';
+import type { DepfileRequest, DepTarget } from './depfile-flags.ts';
+import type { Goal } from './parse.ts';
 
 function base(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);

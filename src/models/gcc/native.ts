@@ -51,7 +51,7 @@ export async function expandNative(
   const flags = [...new Set(parsed.nativeFlags)];
   if (flags.length === 0) return NOTHING;
   const printed = await compilerCommand(flags, call, context);
-  if (!printed) return bypass('toolchain-query-failed', flags.join(' '), parsed.goal === 'link' ? 'all' : []);
+  if (!printed) return bypass('toolchain-query-failed', flags.join(' '), parsed.forces);
   const spelledOut = machineFlags(printed);
   const salt: Native = { replacements: new Map(), salt: [`native:${spelledOut.join(' ')}`] };
   if (parsed.nativeFlags.length > 1 || parsed.cwdMatters || parsed.goal === 'link') return salt;

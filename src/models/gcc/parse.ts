@@ -1,5 +1,12 @@
 // gcc's command line as a value. No disk: what files exist and what they hold is the plan's business.
-import { type Bypass, type BypassReason, bypass } from '../model.ts';
+import type { Bypass, BypassReason } from '../model.ts';
+import {
+  type DepfileRequest,
+  depfileRequest,
+  noDepfileFlags,
+  takeDepfileFlag,
+  takePreprocessorFlags,
+} from './depfile-flags.ts';
 import { type Flag, matchFlag, type Stages } from './flags.ts';
 import { HEADER_LANGUAGES, LANGUAGES, type Language, languageBySuffix } from './languages.ts';
 
@@ -37,26 +44,15 @@ export interface OutputWord {
 
 export type Word = FlagWord | SourceWord | ObjectWord | OutputWord;
 
-/** One target of a depfile rule: -MT's text goes out as it is, -MQ's is quoted. */
-export interface DepTarget {
-  readonly text: string;
-  readonly quote: boolean;
-}
-
-/** What the depfile flags ask for. */
-export interface DepfileRequest {
-  /** -MMD: leave system headers out. */
-  readonly userOnly: boolean;
-  /** -MF's path, or that of -Wp,-MD; undefined: gcc makes one up. */
-  readonly path: string | undefined;
-  readonly targets: readonly DepTarget[];
-  readonly phony: boolean;
-  /** Through -Wp: the preprocessor does not know the driver's -o then, which changes the default target. */
-  readonly viaPreprocessor: boolean;
+/** Why a command line is left to the real tool. */
+export interface Declined {
+  readonly reason: BypassReason;
+  /** The offending flag or file. */
+  readonly detail: string;
 }
 
 export interface Parsed {
-  readonly kind: 'parsed';
+  readonly declined: Declined | undefined;
   readonly goal: Goal;
   readonly words: readonly Word[];
   readonly sources: readonly SourceWord[];
@@ -65,89 +61,52 @@ export interface Parsed {
   readonly depfile: DepfileRequest | undefined;
   /** Stages the call runs. */
   readonly stages: Stages;
+  /** What the real tool would read that may not be built yet, as typed: the inputs of a bypass. */
+  readonly forces: Bypass['inputs'];
   readonly nativeFlags: readonly string[];
   /** Some flag makes results depend on the working directory. */
   readonly cwdMatters: boolean;
 }
 
-interface Depfile {
-  userOnly: boolean;
-  wanted: boolean;
-  path: string | undefined;
-  targets: DepTarget[];
-  phony: boolean;
-}
-
-function noDepfile(): Depfile {
-  return { userOnly: false, wanted: false, path: undefined, targets: [], phony: false };
-}
-
-/** Takes one depfile flag. @returns false for a spelling it does not know. */
-function takeDepfileFlag(into: Depfile, spelling: string, value: string): boolean {
-  switch (spelling) {
-    case '-MD':
-    case '-MMD':
-      into.wanted = true;
-      into.userOnly ||= spelling === '-MMD';
-      return true;
-    case '-MF':
-      into.path = value;
-      return true;
-    case '-MT':
-    case '-MQ':
-      into.targets.push({ text: value, quote: spelling === '-MQ' });
-      return true;
-    case '-MP':
-      into.phony = true;
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** Depfile flags through -Wp take their value as the next part. @returns false when a part is none of them. */
-function takePreprocessorFlags(into: Depfile, parts: readonly string[]): boolean {
-  for (let i = 0; i < parts.length; i++) {
-    const part = parts[i]!;
-    if (/^-[DU]./.test(part)) continue;
-    if (part === '-MP') into.phony = true;
-    else {
-      const value = parts[++i];
-      if (value === undefined || value === '') return false;
-      if (part === '-MD' || part === '-MMD') {
-        into.wanted = true;
-        into.userOnly ||= part === '-MMD';
-        into.path = value;
-      } else if (part === '-MF' || !takeDepfileFlag(into, part, value)) return false;
-    }
-  }
-  return true;
-}
+const UNNAMED_LINK_INPUTS: ReadonlySet<string> = new Set([
+  '--for-linker',
+  '--for-linker=',
+  '--library-directory',
+  '--library-directory=',
+  '--sysroot',
+  '--sysroot=',
+  '-B',
+  '-L',
+  '-T',
+  '-Wl,',
+  '-Xlinker',
+  '-specs',
+  '-specs=',
+]);
 
 /** Assembler flags that read and write nothing beside the source and the object. */
 const ASSEMBLER_FLAG =
   /^(-I.*|-W|-g|-gstabs\+?|-gdwarf-?[2345]?|-gdwarf-sections|-K|--(no)?execstack|--(no-)?warn|--fatal-warnings|--(no)?compress-debug-sections(=[a-z-]+)?|--gdwarf-?[2345]|--gdwarf-sections|--(32|64|x32)|--defsym|[A-Za-z_.$][\w.$]*=\w+|--divide|--(no-)?pad-sections|--reduce-memory-overheads|--strip-local-absolute|--generate-missing-build-notes=(yes|no)|--elf-stt-common=(yes|no)|--sectname-subst|-m[a-z][\w+.=,-]*|--keep-locals|-L)$/;
 const ASSEMBLER_DEBUG = /^--?g/;
 
-function outputCwdMatters(goal: Goal): boolean {
-  return goal === 'preprocess' || goal === 'compile';
-}
-
 /**
  * Reads a command line whose response files are expanded.
- * @param cplusplus the driver is g++ (C files are C++ to it)
+ * @param options.cplusplus the driver is g++ (C files are C++ to it)
+ * @param options.librarySearch the environment names directories to search for libraries
  */
-export function parseGcc(args: readonly string[], cplusplus: boolean): Parsed | Bypass {
+export function parseGcc(
+  args: readonly string[],
+  options: { readonly cplusplus: boolean; readonly librarySearch: boolean },
+): Parsed {
   const words: Word[] = [];
   const sources: SourceWord[] = [];
   const objects: ObjectWord[] = [];
-  const hard: { readonly reason: BypassReason; readonly detail: string; readonly stages: Stages }[] = [];
+  const hard: (Declined & { readonly stages: Stages })[] = [];
   const outputs: OutputWord[] = [];
-  const direct = noDepfile();
-  const viaWp = noDepfile();
+  const direct = noDepfileFlags();
+  const viaWp = noDepfileFlags();
   let goal: Goal = 'link';
   let language: string | undefined;
-  let anyDepfileFlag = false;
   let cwdMatters = false;
   const nativeFlags: string[] = [];
   const give = (reason: BypassReason, detail: string, stages: Stages = '') =>
@@ -160,7 +119,7 @@ export function parseGcc(args: readonly string[], cplusplus: boolean): Parsed | 
       continue;
     }
     if (!arg.startsWith('-')) {
-      const name = language ?? languageBySuffix(arg, cplusplus);
+      const name = language ?? languageBySuffix(arg, options.cplusplus);
       const known = name === undefined ? undefined : LANGUAGES.get(name);
       if (name === undefined) {
         const word: ObjectWord = { kind: 'object', path: arg };
@@ -214,7 +173,6 @@ export function parseGcc(args: readonly string[], cplusplus: boolean): Parsed | 
         nativeFlags.push(arg);
         break;
       case 'depfile':
-        anyDepfileFlag = true;
         takeDepfileFlag(direct, flag.spelling, value);
         break;
       case 'wp':
@@ -231,35 +189,60 @@ export function parseGcc(args: readonly string[], cplusplus: boolean): Parsed | 
     }
   }
 
-  const named = [...sources, ...objects].map((word) => word.path);
-  const inputs = goal === 'link' ? 'all' : named;
   const stages = stagesOf(goal, sources, words);
-  for (const { reason, detail, stages: concerned } of hard) {
-    if (concerned === '' || [...concerned].some((stage) => stages.includes(stage)))
-      return bypass(reason, detail, inputs);
-  }
-  if (sources.length + objects.length === 0) return bypass('no-input', '', inputs);
-  if (outputs.length > 1) return bypass('too-hard-flag', '-o twice', inputs);
+  const hit = hard.find(
+    ({ stages: concerned }) => concerned === '' || [...concerned].some((stage) => stages.includes(stage)),
+  );
+  const depfile = depfileRequest(direct, viaWp, goal, sources);
   const output = outputs[0];
-  if (output?.path === '-') return bypass('writes-stdout', '-o -', inputs);
-  if (goal !== 'link') {
-    if (objects.length > 0) return bypass('too-hard-flag', `${objects[0]!.path}: not linked`, inputs);
-    if (output && sources.length > 1) return bypass('too-hard-flag', '-o with several sources', inputs);
-  }
-  const depfile = depfileOf(direct, viaWp, anyDepfileFlag, goal, sources);
-  if (depfile && 'reason' in depfile) return bypass('too-hard-flag', depfile.reason, inputs);
+  const searches = options.librarySearch || linksUnnamedFiles(words);
   return {
-    kind: 'parsed',
+    declined: hit ?? declinedAsWhole({ goal, sources, objects, outputs, depfile }),
     goal,
     words,
     sources,
     objects,
     output,
-    depfile,
+    depfile: depfile && 'reason' in depfile ? undefined : depfile,
     stages,
+    forces: goal === 'link' && searches ? 'all' : [...sources, ...objects].map((word) => word.path),
     nativeFlags,
-    cwdMatters: cwdMatters || outputCwdMatters(goal),
+    // Text outputs spell the directory out in ways of their own.
+    cwdMatters: cwdMatters || goal === 'preprocess' || goal === 'compile',
   };
+}
+
+/** What is wrong, or not modelled, with the words taken together. */
+function declinedAsWhole(call: {
+  readonly goal: Goal;
+  readonly sources: readonly SourceWord[];
+  readonly objects: readonly ObjectWord[];
+  readonly outputs: readonly OutputWord[];
+  readonly depfile: ReturnType<typeof depfileRequest>;
+}): Declined | undefined {
+  const { goal, sources, objects, outputs, depfile } = call;
+  if (sources.length + objects.length === 0) return { reason: 'no-input', detail: '' };
+  if (outputs.length > 1) return { reason: 'too-hard-flag', detail: '-o twice' };
+  if (outputs[0]?.path === '-') return { reason: 'writes-stdout', detail: '-o -' };
+  if (goal !== 'link') {
+    if (objects.length > 0) return { reason: 'too-hard-flag', detail: `${objects[0]!.path}: not linked` };
+    if (outputs.length > 0 && sources.length > 1)
+      return { reason: 'too-hard-flag', detail: '-o with several sources' };
+    if (goal === 'preprocess' && outputs.length === 0) return { reason: 'writes-stdout', detail: '-E' };
+  }
+  if (depfile && 'reason' in depfile) return { reason: 'too-hard-flag', detail: depfile.reason };
+  return undefined;
+}
+
+/**
+ * True when a link may read files of the build that are not among its operands: libraries on a search path, what linker
+ * flags name, what a shared library needs. Objects and archives hold all they need.
+ */
+function linksUnnamedFiles(words: readonly Word[]): boolean {
+  return words.some((word) => {
+    if (word.kind === 'object') return !/\.[oa]$/.test(word.path);
+    return word.kind === 'flag' && UNNAMED_LINK_INPUTS.has(word.flag.spelling);
+  });
 }
 
 function stagesOf(goal: Goal, sources: readonly SourceWord[], words: readonly Word[]): Stages {
@@ -273,31 +256,4 @@ function stagesOf(goal: Goal, sources: readonly SourceWord[], words: readonly Wo
     if (goal === 'link') stages += 'l';
   }
   return stages;
-}
-
-/** Puts both roads of depfile flags together. A `reason` is what gcc would complain about, or what we do not model. */
-function depfileOf(
-  direct: Depfile,
-  viaWp: Depfile,
-  anyDirect: boolean,
-  goal: Goal,
-  sources: readonly SourceWord[],
-): DepfileRequest | { readonly reason: string } | undefined {
-  const units = sources.filter((source) => source.language.preprocessed);
-  const anyWp = viaWp.wanted || viaWp.phony || viaWp.targets.length > 0;
-  if (units.length === 0 || !(anyDirect || anyWp)) return undefined;
-  if (anyDirect && anyWp) return { reason: 'depfile flags both with and without -Wp' };
-  const asked = anyWp ? viaWp : direct;
-  if (!asked.wanted) return { reason: 'depfile flags without -MD or -MMD' };
-  if (goal === 'preprocess') return { reason: '-MD with -E' };
-  if (asked.path === '-') return { reason: '-MF -' };
-  const oneFile = asked.path !== undefined || goal === 'link';
-  if (oneFile && sources.length > 1) return { reason: 'several sources, one depfile' };
-  return {
-    userOnly: asked.userOnly,
-    path: asked.path,
-    targets: asked.targets,
-    phony: asked.phony,
-    viaPreprocessor: anyWp,
-  };
 }

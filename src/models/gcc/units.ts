@@ -1,7 +1,7 @@
 // What compiling the sources of one call reads: the include scanner asked once per source, and the depfile that follows.
 import { randomBytes } from 'node:crypto';
 import { formatDepfile } from '../../scan/depfile.ts';
-import type { ScanFound } from '../../scan/scanner.ts';
+import type { ScanFound, ScanResult } from '../../scan/scanner.ts';
 import { type Bypass, bypass, type Call, type ModelContext, type PlannedFile } from '../model.ts';
 import { scanEnvironment } from './environment.ts';
 import { defaultDepfile, depTargets } from './names.ts';
@@ -38,16 +38,32 @@ function scanFlags(parsed: Parsed, language: string): string[] {
   return [...flags, ...late];
 }
 
-/** Preprocessed text includes nothing, but assembler code in it may. */
-function scanPreprocessed(
+/** Asks the scanner, or reads what needs none. */
+export async function scanSource(
+  parsed: Parsed,
   source: SourceWord,
   call: Call,
   context: ModelContext,
-): ScanFound | { readonly kind: 'incomplete'; readonly detail: string } {
+): Promise<ScanResult> {
+  const language = source.language.name;
+  if (!source.language.preprocessed && language !== 'assembler')
+    return scanPreprocessed(source, call, context);
+  return context.scan({
+    driver: call.realTool,
+    flags: scanFlags(parsed, language),
+    language,
+    source: source.path,
+    cwd: call.cwd,
+    env: scanEnvironment(call.env),
+  });
+}
+
+/** Preprocessed text includes nothing, but assembler code in it may. */
+function scanPreprocessed(source: SourceWord, call: Call, context: ModelContext): ScanResult {
   const text = context.read(absolute(call.cwd, source.path));
-  if (!text) return { kind: 'incomplete', detail: `${source.path}: unreadable` };
+  if (!text) return { kind: 'incomplete', reason: 'unreadable-file', detail: source.path };
   if (/\.incbin|\.include|GCC pch_preprocess/.test(text.toString('latin1')))
-    return { kind: 'incomplete', detail: `${source.path}: .incbin, .include or a precompiled header` };
+    return { kind: 'incomplete', reason: 'asm-include', detail: source.path };
   return { kind: 'found', files: [source.path], system: [false], extra: [], absent: [], usesTime: false };
 }
 
@@ -97,29 +113,15 @@ export async function planUnit(
   call: Call,
   context: ModelContext,
 ): Promise<Unit | Bypass> {
-  const named = parsed.goal === 'link' ? 'all' : parsed.sources.map((word) => absolute(call.cwd, word.path));
+  const named = parsed.forces;
   const bad = checkInput(call, context, source.path, named);
   if (bad) return bad;
   if (context.isPlaceholder(absolute(call.cwd, source.path)))
     return bypass('scan-incomplete', `${source.path}: not built yet`, named);
 
-  const language = source.language.name;
-  const found =
-    source.language.preprocessed || language === 'assembler'
-      ? await context.scan({
-          driver: call.realTool,
-          flags: scanFlags(parsed, language),
-          language,
-          source: source.path,
-          cwd: call.cwd,
-          env: scanEnvironment(call.env),
-        })
-      : scanPreprocessed(source, call, context);
+  const found = await scanSource(parsed, source, call, context);
   if (found.kind === 'incomplete') {
-    const detail = 'reason' in found ? `${found.reason}: ${found.detail}` : found.detail;
-    // What assembler code includes may be a placeholder; nobody knows which.
-    const unknown = 'reason' in found && found.reason === 'asm-include';
-    return bypass('scan-incomplete', detail, unknown ? 'all' : named);
+    return bypass('scan-incomplete', `${found.reason}: ${found.detail}`, named);
   }
 
   const precompiled = findPrecompiled(found, call, context);

@@ -27,10 +27,10 @@ const probes = (path: string) => path.includes('conftest') || path.includes('/pr
 
 /** Reason and forced inputs (absolute ones relative to the project). */
 const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string, more?: Partial<Case>])[] = [
-  ['cpp a.c', 'writes-stdout', 'all', { tool: 'cpp' }],
-  ['cpp a.c a.i', 'writes-stdout', 'all', { tool: 'x86_64-linux-gnu-cpp-12' }],
+  ['cpp a.c', 'writes-stdout', '', { tool: 'cpp' }],
+  ['cpp a.c a.i', 'writes-stdout', '', { tool: 'x86_64-linux-gnu-cpp-12' }],
   ['gcc -E a.c', 'writes-stdout', 'a.c'],
-  ['gcc -M a.c', 'writes-stdout', 'all'],
+  ['gcc -M a.c', 'writes-stdout', 'a.c'],
   ['gcc -c a.c', 'too-hard-environment', 'all', { env: { DEPENDENCIES_OUTPUT: 'x' } }],
   ['gcc -c a.c', 'too-hard-environment', 'all', { env: { SUNPRO_DEPENDENCIES: 'x' } }],
   ['gcc -c a.c', 'too-hard-environment', 'all', { env: { GCC_EXEC_PREFIX: '/x' } }],
@@ -41,7 +41,7 @@ const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string
   ['gcc @dir', 'bad-response-file', 'all'],
   ['gcc -c @nowhere.rsp', 'too-hard-flag', '@nowhere.rsp'],
   ['gcc -c nope.c', 'missing-input', 'nope.c'],
-  ['gcc nope.o', 'missing-input', 'all'],
+  ['gcc nope.o', 'missing-input', 'nope.o'],
   ['gcc -c dir -x c', 'too-hard-flag', 'dir'],
   ['gcc -x c -c dir', 'unreadable-input', 'dir'],
   ['gcc -x c -c /dev/null', 'unreadable-input', '/dev/null'],
@@ -52,19 +52,19 @@ const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string
   ['gcc -c a.c -o dir/', 'unwritable-output', 'a.c'],
   ['gcc -c -MD -MF nodir/a.d a.c', 'unwritable-output', 'a.c'],
   ['gcc -c -MD -MF /dev/null a.c', 'writes-special-file', 'a.c'],
-  ['gcc a.c -o dir', 'unwritable-output', 'all'],
+  ['gcc a.c -o dir', 'unwritable-output', 'a.c'],
   ['gcc -c a.c -o h.h', 'output-is-input', 'a.c'],
   ['gcc -c a.c -o ./dir/../a.c', 'output-is-input', 'a.c'],
   ['gcc -c -MD -MF a.o a.c', 'too-hard-flag', 'a.c'],
   ['gcc -c a.c dir/../a.c', 'too-hard-flag', 'a.c dir/../a.c'],
   ['gcc -c pch.c', 'too-hard-flag', 'pch.c'],
   ['gcc -c lost.c', 'scan-incomplete', 'lost.c'],
-  ['gcc -c incbin.i', 'scan-incomplete', 'incbin.i'],
+  ['gcc -c incbin.i', 'scan-incomplete', 'all'],
   ['gcc -E plain.i -o x', 'too-hard-flag', 'plain.i'],
   ['gcc -c conftest.c', 'probe', 'conftest.c'],
   ['gcc -c a.c -o conftest.o', 'probe', 'a.c'],
-  ['gcc a.c -o conftest', 'probe', 'all'],
-  ['gcc lib.o conftest.o -o x', 'probe', 'all'],
+  ['gcc a.c -o conftest', 'probe', 'a.c'],
+  ['gcc lib.o conftest.o -o x', 'probe', 'lib.o conftest.o'],
   ['gcc lib.o -Wl,--oformat=binary -o x', 'too-hard-flag', 'all'],
 ];
 
@@ -94,6 +94,21 @@ test('assembler code whose includes nobody can name forces everything', async ()
   const plan = await rig.plan({ args: ['-c', 'a.c'], context: { scan } });
   assert.ok(plan.kind === 'bypass' && plan.reason === 'scan-incomplete');
   assert.equal(plan.inputs, 'all');
+});
+
+test('what assembler code includes is forced before the real tool runs', async () => {
+  const scan = () =>
+    ({
+      kind: 'found',
+      files: ['a.c'],
+      system: [false],
+      extra: ['x.bin'],
+      absent: [],
+      usesTime: false,
+    }) as const;
+  const plan = await rig.plan({ args: ['-c', '-fstack-usage', 'a.c'], context: { scan } });
+  assert.ok(plan.kind === 'bypass' && plan.reason === 'side-files');
+  assert.equal(relative(plan.inputs), 'a.c x.bin');
 });
 
 test('a driver that answers no questions is not modelled', async () => {

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Parsed, parseGcc } from '../../../../src/models/gcc/parse.ts';
-import type { Bypass } from '../../../../src/models/model.ts';
 
-function parse(line: string, cplusplus = false): Parsed | Bypass {
-  return parseGcc(line.split(' '), cplusplus);
+function parse(line: string, cplusplus = false): Parsed {
+  return parseGcc(line.split(' '), { cplusplus, librarySearch: false });
 }
 
 /** goal, sources with languages, objects, output; '!' reason */
-function brief(parsed: Parsed | Bypass): string {
-  if (parsed.kind === 'bypass') return `!${parsed.reason}`;
+function brief(parsed: Parsed): string {
+  if (parsed.declined) return `!${parsed.declined.reason}`;
   const sources = parsed.sources.map((source) => `${source.path}(${source.language.name})`);
   const objects = parsed.objects.map((object) => object.path);
   return [parsed.goal, ...sources, ...objects, ...(parsed.output ? [`> ${parsed.output.path}`] : [])].join(
@@ -25,8 +24,9 @@ const LINES: readonly (readonly [line: string, expected: string])[] = [
   ['--output a.o -c a.c', 'assemble a.c(c) > a.o'],
   ['-S a.c', 'compile a.c(c)'],
   ['-S -c a.c', 'compile a.c(c)'],
-  ['-E -S -c a.c', 'preprocess a.c(c)'],
-  ['-c -E a.c', 'preprocess a.c(c)'],
+  ['-E -S -c a.c -o x', 'preprocess a.c(c) > x'],
+  ['-c -E a.c -o x', 'preprocess a.c(c) > x'],
+  ['-E a.c', '!writes-stdout'],
   ['a.c b.o lib.a -o p', 'link a.c(c) b.o lib.a > p'],
   ['-c a.cc b.cpp c.C d.cxx', 'assemble a.cc(c++) b.cpp(c++) c.C(c++) d.cxx(c++)'],
   [
@@ -159,8 +159,8 @@ const DEPFILES: readonly (readonly [line: string, expected: unknown])[] = [
 for (const [line, expected] of DEPFILES)
   test(`depfile of ${line}`, () => {
     const parsed = parse(`${line} -c a.c`);
-    assert.equal(parsed.kind, 'parsed');
-    assert.deepEqual((parsed as Parsed).depfile, expected);
+    assert.equal(parsed.declined, undefined);
+    assert.deepEqual(parsed.depfile, expected);
   });
 
 const CWD: readonly (readonly [line: string, matters: boolean])[] = [
@@ -180,10 +180,26 @@ const CWD: readonly (readonly [line: string, matters: boolean])[] = [
 
 for (const [line, matters] of CWD)
   test(`${line} ${matters ? 'depends' : 'does not depend'} on the directory`, () => {
-    assert.equal((parse(line) as Parsed).cwdMatters, matters);
+    assert.equal(parse(line).cwdMatters, matters);
   });
 
-test('a bypass of a compile names its inputs, one of a link all', () => {
-  assert.deepEqual((parse('-c -fsyntax-only a.c b.cc') as Bypass).inputs, ['a.c', 'b.cc']);
-  assert.equal((parse('-frobnicator --x a.c') as Bypass).inputs, 'all');
+const FORCES: readonly (readonly [line: string, forces: readonly string[] | 'all'])[] = [
+  ['-c -fsyntax-only a.c b.cc', ['a.c', 'b.cc']],
+  ['--version', []],
+  ['-x c - -o x', []],
+  ['a.c b.o lib.a -lm -o p', ['a.c', 'b.o', 'lib.a']],
+  ['a.o lib.so', 'all'],
+  ['a.o -L. -lx', 'all'],
+  ['a.o -Wl,--whole-archive', 'all'],
+  ['a.o -Xlinker lib.a', 'all'],
+  ['-c a.c -L.', ['a.c']],
+];
+
+for (const [line, forces] of FORCES)
+  test(`the real gcc ${line} reads ${forces}`, () => {
+    assert.deepEqual(parse(line).forces, forces);
+  });
+
+test('library directories in the environment make every library a possible input', () => {
+  assert.equal(parseGcc(['a.o'], { cplusplus: false, librarySearch: true }).forces, 'all');
 });
