@@ -4,7 +4,7 @@ import { thunkEnvironment } from './environment.ts';
 import { defaultOutput } from './names.ts';
 import type { Native } from './native.ts';
 import type { Goal, Parsed, SourceWord } from './parse.ts';
-import { checkOutput, pathKey } from './paths.ts';
+import { checkOutput, findClash, pathKey } from './paths.ts';
 import { planUnit, type Unit } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 
@@ -31,6 +31,7 @@ export async function planCompile(
   const named = parsed.forces;
   const units: (Unit & { readonly output: string })[] = [];
   const written = new Set<string>();
+  const paths: string[] = [];
   for (const source of parsed.sources) {
     if (!fits(goal, source)) return bypass('too-hard-flag', `${source.path}: stops before its stage`, named);
     const output =
@@ -44,10 +45,11 @@ export async function planCompile(
       const key = pathKey(call.cwd, path);
       if (written.has(key)) return bypass('too-hard-flag', `${path}: written twice`, named);
       written.add(key);
+      paths.push(path);
     }
   }
   for (const unit of units) {
-    const clash = unit.inputs.find((input) => written.has(pathKey(call.cwd, input)));
+    const clash = findClash(call.cwd, paths, unit.inputs);
     if (clash !== undefined) return bypass('output-is-input', clash, named);
   }
 

@@ -6,7 +6,7 @@ import { findLinkerCommand } from './linker-command.ts';
 import { defaultOutput } from './names.ts';
 import type { Native } from './native.ts';
 import type { Parsed } from './parse.ts';
-import { checkInput, checkOutput, pathKey } from './paths.ts';
+import { checkInput, checkOutput, findClash, pathKey } from './paths.ts';
 import { planUnit, type Unit } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 
@@ -47,10 +47,10 @@ export async function planLink(
 
   const inputs = [...new Set([...units.flatMap((unit) => unit.inputs), ...linked.inputs])];
   const files = units.flatMap((unit) => (unit.depfile ? [unit.depfile] : []));
-  const written = new Set([output, ...files.map((file) => file.path)].map((path) => pathKey(call.cwd, path)));
-  if (written.size !== files.length + 1)
+  const written = [output, ...files.map((file) => file.path)];
+  if (new Set(written.map((path) => pathKey(call.cwd, path))).size !== written.length)
     return bypass('too-hard-flag', `${output}: written twice`, parsed.forces);
-  const clash = inputs.find((input) => written.has(pathKey(call.cwd, input)));
+  const clash = findClash(call.cwd, written, inputs);
   if (clash !== undefined) return bypass('output-is-input', clash, parsed.forces);
 
   const relocatable = command.args.some((arg) => RELOCATABLE.test(arg));

@@ -17,6 +17,23 @@ export function pathKey(cwd: string, argvPath: string): string {
   return `/${parts.join('/')}`;
 }
 
+function base(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** The first of `inputs` that names the same file as one of `outputs`. */
+export function findClash(
+  cwd: string,
+  outputs: readonly string[],
+  inputs: readonly string[],
+): string | undefined {
+  const bases = new Set(outputs.map(base));
+  const suspects = inputs.filter((input) => bases.has(base(input)));
+  if (suspects.length === 0) return undefined;
+  const keys = new Set(outputs.map((output) => pathKey(cwd, output)));
+  return suspects.find((input) => keys.has(pathKey(cwd, input)));
+}
+
 type Inputs = Bypass['inputs'];
 
 /** A named input must be there; a directory or a device is left to the real tool. */

@@ -111,10 +111,28 @@ test('what assembler code includes is forced before the real tool runs', async (
   assert.equal(relative(plan.inputs), 'a.c x.bin');
 });
 
+const GCC = 'gcc (Some 9.4.0-1) 9.4.0\nCopyright (C) 2019 Free Software Foundation, Inc.\n';
+
 test('a driver that answers no questions is not modelled', async () => {
-  const query = () => ({ code: 1, stdout: '', stderr: '' });
+  const query = (args: readonly string[]) =>
+    args[0] === '--version' ? { code: 0, stdout: GCC, stderr: '' } : { code: 1, stdout: '', stderr: '' };
   for (const args of [['lib.o'], ['-march=native', '-c', 'a.c']]) {
     const plan = await rig.plan({ args, context: { query } });
     assert.ok(plan.kind === 'bypass' && plan.reason === 'toolchain-query-failed');
   }
+});
+
+test('a compiler that is not GCC is not modelled', async () => {
+  const query = () => ({ code: 0, stdout: 'Debian clang version 14.0.6\nTarget: x\n', stderr: '' });
+  const plan = await rig.plan({ args: ['-c', 'a.c'], context: { query } });
+  assert.ok(plan.kind === 'bypass' && plan.reason === 'unknown-tool');
+});
+
+test('an old GCC names the depfile of a link otherwise', async () => {
+  const query = (args: readonly string[]) =>
+    args[0] === '--version' ? { code: 0, stdout: GCC, stderr: '' } : undefined;
+  const plan = await rig.plan({ args: ['-MMD', 'a.c', '-o', 'p'], context: { query } });
+  assert.ok(plan.kind === 'bypass' && plan.reason === 'too-hard-flag');
+  const compile = await rig.plan({ args: ['-MMD', '-c', 'a.c'], context: { query } });
+  assert.equal(compile.kind, 'plan');
 });

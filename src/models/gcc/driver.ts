@@ -1,0 +1,18 @@
+// Which compiler answers to the name: what is true of gcc need not be true of clang, which also calls itself cc or gcc.
+import type { Call, ModelContext } from '../model.ts';
+import { queryEnvironment } from './environment.ts';
+
+/** GCC's own first line, e.g. "gcc-12 (Debian 12.2.0-14) 12.2.0"; the copyright follows on the next. */
+const GCC_VERSION = /^\S+ \(.*\) (\d+)\.\d+[^\n]*\nCopyright .* Free Software Foundation/;
+
+/** Since this version auxiliary files of links are named after the output and the source. */
+export const LINK_DEPFILES_SINCE = 11;
+
+/** @returns the major version of a GCC driver, undefined for anything else */
+export async function gccMajor(call: Call, context: ModelContext): Promise<number | undefined> {
+  // Translations move the copyright about.
+  const env = new Map([...queryEnvironment(call.env), ['LC_ALL', 'C']] as const);
+  const { code, stdout } = await context.query(call.realTool, ['--version'], { env });
+  const major = code === 0 ? GCC_VERSION.exec(stdout)?.[1] : undefined;
+  return major === undefined ? undefined : Number(major);
+}
