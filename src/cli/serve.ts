@@ -7,7 +7,6 @@ import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
 import { runtimePaths } from '../native/paths.ts';
 import { Spawner } from '../native/spawner.ts';
-import { FastScanner } from '../scan/fast-scanner.ts';
 import { GccMScanner } from '../scan/gcc-m.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { healArchive } from '../session/archives.ts';
@@ -70,11 +69,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     return { code: r.startErrno !== 0 ? 127 : r.exitCode, stdout: r.stdout, stderr: r.stderr };
   };
   const toolchains = new Toolchains(query, (path) => digests.digest(path));
-  const fallback = new GccMScanner(query);
-  const scanner =
-    process.env['GG_SCANNER'] === 'gcc'
-      ? fallback
-      : new FastScanner({ query, fallback, cacheDir: join(stateDir, 'scan'), watch: true });
+  const scanner = new GccMScanner(query);
   const journal = new Journal(join(stateDir, 'journal'));
   const history = new History(join(stateDir, 'history.jsonl'));
   const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
@@ -119,7 +114,6 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     detached,
     heal,
     ended: async () => {
-      if (scanner instanceof FastScanner) await scanner.close();
       process.exit(0);
     },
   });

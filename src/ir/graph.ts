@@ -2,11 +2,11 @@
 import { baseName, isThunk, type ObjectName, type ObjectRef } from './name.ts';
 import type { Thunk, ThunkInput } from './thunk.ts';
 
-/** The thunk with every thunk output it reads replaced by the value `valueOf` gives. */
-export function reduceInputs(thunk: Thunk, valueOf: (ref: ObjectRef) => ObjectName): Thunk {
+/** The thunk with every thunk output it reads replaced by the value `resultOf` gives. */
+export function reduceInputs(thunk: Thunk, resultOf: (ref: ObjectRef) => ObjectName): Thunk {
   if (!thunk.inputs.some((i) => isThunk(i.name))) return thunk;
   const inputs = thunk.inputs.map(
-    (i): ThunkInput => (isThunk(i.name) ? { path: i.path, name: valueOf(i.name as ObjectRef) } : i),
+    (i): ThunkInput => (isThunk(i.name) ? { path: i.path, name: resultOf(i.name as ObjectRef) } : i),
   );
   return { ...thunk, inputs };
 }

@@ -33,7 +33,14 @@ function parseRule(rule: string): string[] {
 /** What `gcc -M` says; nothing but its list is known. */
 export function scanWithGcc(request: Request): ScanResult {
   if (request.language === 'assembler')
-    return { kind: 'found', files: [request.source], system: [false], extra: [], absent: [], usesTime: false };
+    return {
+      kind: 'found',
+      files: [request.source],
+      system: [false],
+      extra: [],
+      absent: [],
+      usesTime: false,
+    };
   const run = (flag: string) =>
     spawnSync(request.driver, [...request.flags, flag, '-MT', 'x', '-x', request.language, request.source], {
       cwd: request.cwd,

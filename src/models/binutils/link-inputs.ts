@@ -1,0 +1,219 @@
+// Which files ld will read for an argument vector: objects, archives, libraries found as ld finds them, what linker scripts
+// name, scripts and lists, and the libraries that shared libraries need.
+import { type Bypass, bypass, type ModelContext } from '../model.ts';
+import { readDynamic } from './elf.ts';
+import { parseLd } from './ld-parse.ts';
+import { parseLibraryScript } from './linker-script.ts';
+
+export interface LinkRequest {
+  /** Absolute path of the real linker. */
+  readonly ld: string;
+  /** Its argv without [0]. */
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: ReadonlyMap<string, string>;
+  /** File arguments that are no files of ours: objects the driver will make up. */
+  readonly skip: ReadonlySet<string>;
+}
+
+export interface LinkInputs {
+  readonly kind: 'inputs';
+  /** As ld spells them, each once, in order. */
+  readonly inputs: readonly string[];
+  /** Looked up in vain, earlier on the search path. */
+  readonly absent: readonly string[];
+}
+
+/** Shared libraries are read whole for their dynamic section; larger ones are not looked into. */
+const LIBRARY_BYTES_MAX = 256 * 1024 * 1024;
+const CONF = '/etc/ld.so.conf';
+
+export async function resolveLink(request: LinkRequest, context: ModelContext): Promise<LinkInputs | Bypass> {
+  const command = parseLd(request.args);
+  if (command.kind === 'refused') return bypass(command.reason, command.detail, 'all');
+  const query = ['--verbose', ...(command.emulation === undefined ? [] : ['-m', command.emulation])];
+  const verbose = await context.query(request.ld, query);
+  const defaults = [...verbose.stdout.matchAll(/SEARCH_DIR\("([^"]*)"\)/g)].map((m) => m[1]!);
+  const rooted = (dir: string): string =>
+    dir.startsWith('=')
+      ? command.sysroot + dir.slice(1)
+      : dir.startsWith('$SYSROOT')
+        ? command.sysroot + dir.slice(8)
+        : dir;
+  const walk = new Walk(request, context, [...command.directories, ...defaults].map(rooted));
+  for (const input of command.inputs) {
+    if (input.kind === 'file') {
+      if (!request.skip.has(input.path)) walk.file(input.path);
+    } else walk.library(input.name, input.static);
+    if (walk.problem) return walk.problem;
+  }
+  for (const file of command.files) walk.listed(file);
+  if (walk.problem) return walk.problem;
+  walk.needed(command.rpathLinks, command.rpaths);
+  return { kind: 'inputs', inputs: [...walk.inputs], absent: [...walk.absent] };
+}
+
+class Walk {
+  readonly inputs = new Set<string>();
+  readonly absent = new Set<string>();
+  problem: Bypass | undefined;
+  readonly #request: LinkRequest;
+  readonly #context: ModelContext;
+  readonly #directories: string[];
+  readonly #shared: { path: string; needed: readonly string[]; runpath: readonly string[] }[] = [];
+  readonly #sonames = new Set<string>();
+
+  constructor(request: LinkRequest, context: ModelContext, directories: readonly string[]) {
+    this.#request = request;
+    this.#context = context;
+    this.#directories = [...directories];
+  }
+
+  #absolute(path: string): string {
+    return path.startsWith('/') ? path : `${this.#request.cwd}/${path}`;
+  }
+
+  #isFile(path: string): boolean {
+    return this.#context.stat(this.#absolute(path))?.kind === 'file';
+  }
+
+  #refuse(reason: Bypass['reason'], detail: string): void {
+    this.problem ??= bypass(reason, detail, 'all');
+  }
+
+  /** A script or list named by an option: read, not linked. */
+  listed(path: string): void {
+    if (this.#isFile(path)) {
+      const text = this.#context.read(this.#absolute(path))?.toString('latin1') ?? '';
+      if (/\b(?:INCLUDE|INPUT|GROUP|STARTUP)\b/.test(text)) return this.#refuse('odd-linker-script', path);
+      this.inputs.add(path);
+      return;
+    }
+    const found = this.#directories.map((d) => `${d}/${path}`).find((p) => this.#isFile(p));
+    if (found === undefined) return this.#refuse('missing-input', path);
+    this.listed(found);
+  }
+
+  file(path: string): void {
+    if (this.inputs.has(path)) return;
+    if (!this.#isFile(path)) return this.#refuse('missing-input', path);
+    this.inputs.add(path);
+    this.#look(path);
+  }
+
+  library(name: string, onlyStatic: boolean): void {
+    const candidates = name.startsWith(':')
+      ? [name.slice(1)]
+      : onlyStatic
+        ? [`lib${name}.a`]
+        : [`lib${name}.so`, `lib${name}.a`];
+    for (const directory of this.#directories) {
+      for (const candidate of candidates) {
+        const path = `${directory}/${candidate}`;
+        if (this.#isFile(path)) {
+          if (this.inputs.has(path)) return;
+          this.inputs.add(path);
+          return this.#look(path);
+        }
+        this.absent.add(path);
+      }
+    }
+    this.#refuse('library-not-found', `-l${name}`);
+  }
+
+  /** Follows what a file brings with it. */
+  #look(path: string): void {
+    const absPath = this.#absolute(path);
+    if (this.#context.isPlaceholder(absPath)) {
+      for (const input of this.#context.placeholderInputs(absPath)) {
+        if (/\.so(?:\.|$)/.test(input) && this.#isFile(input) && !this.inputs.has(input)) {
+          this.inputs.add(input);
+          this.#look(input);
+        }
+      }
+      return;
+    }
+    const bytes = this.#context.read(absPath, LIBRARY_BYTES_MAX);
+    if (!bytes) return this.#refuse('unreadable-input', path);
+    const magic = bytes.toString('latin1', 0, 8);
+    if (magic === '!<arch>\n') return;
+    if (magic === '!<thin>\n') return this.#refuse('thin-archive', path);
+    if (magic.startsWith('\x7fELF')) {
+      const info = readDynamic(bytes);
+      if (!info) return;
+      this.#sonames.add(info.soname ?? path.slice(path.lastIndexOf('/') + 1));
+      this.#shared.push({ path, needed: info.needed, runpath: info.runpath });
+      return;
+    }
+    if (magic.startsWith('BC\xc0\xde')) return;
+    const script = bytes.length < 65_536 ? parseLibraryScript(bytes.toString('latin1')) : undefined;
+    if (!script) return this.#refuse('odd-linker-script', path);
+    this.#directories.push(...script.searchDirectories);
+    for (const item of script.items) {
+      if (item.kind === 'library') this.library(item.name, false);
+      else if (item.name.startsWith('/') || this.#isFile(item.name)) this.file(item.name);
+      else {
+        const found = this.#directories.map((d) => `${d}/${item.name}`).find((p) => this.#isFile(p));
+        if (found === undefined) this.#refuse('missing-input', `${item.name}, named by ${path}`);
+        else this.file(found);
+      }
+    }
+  }
+
+  /** Libraries needed by libraries, searched as ld does; one that is not found is only a warning there. */
+  needed(rpathLinks: readonly string[], rpaths: readonly string[]): void {
+    const env = this.#request.env;
+    const listOf = (name: string): string[] => (env.get(name) ?? '').split(':').filter((d) => d !== '');
+    const before = [
+      ...rpathLinks,
+      ...rpaths,
+      ...(rpaths.length === 0 ? listOf('LD_RUN_PATH') : []),
+      ...listOf('LD_LIBRARY_PATH'),
+    ];
+    const after = ['/lib', '/usr/lib', ...this.#configured(CONF, 0), ...this.#directories];
+    for (let i = 0; i < this.#shared.length; i++) {
+      const library = this.#shared[i]!;
+      const origin = library.path.slice(0, Math.max(0, library.path.lastIndexOf('/')));
+      const own = library.runpath.map((d) => d.replace(/\$\{?ORIGIN\}?/g, origin));
+      for (const soname of library.needed) {
+        if (this.#sonames.has(soname)) continue;
+        this.#sonames.add(soname);
+        for (const directory of [...before, ...own, ...after]) {
+          const path = `${directory}/${soname}`;
+          if (!this.#isFile(path)) continue;
+          if (!this.inputs.has(path)) {
+            this.inputs.add(path);
+            this.#look(path);
+          }
+          break;
+        }
+      }
+    }
+  }
+
+  #configured(file: string, depth: number): string[] {
+    const text = depth > 4 ? undefined : this.#context.read(file)?.toString('utf8');
+    const directories: string[] = [];
+    for (const raw of (text ?? '').split('\n')) {
+      const line = raw.replace(/#.*/, '').trim();
+      if (line.startsWith('include ')) {
+        // Debian's one pattern: conf.d/*.conf. The files are named after what installs them.
+        const directory = line
+          .slice(8)
+          .trim()
+          .replace(/\/\*\.conf$/, '');
+        for (const name of CONF_FILES)
+          directories.push(...this.#configured(`${directory}/${name}`, depth + 1));
+      } else if (line.startsWith('/')) directories.push(line);
+    }
+    return directories;
+  }
+}
+
+const CONF_FILES = [
+  'aarch64-linux-gnu.conf',
+  'i386-linux-gnu.conf',
+  'i686-linux-gnu.conf',
+  'libc.conf',
+  'x86_64-linux-gnu.conf',
+] as const;
