@@ -1,7 +1,7 @@
 // Variables become text. In a file they are replaced at once; in a rule only where it is used, with $in, $out, the
 // statement's own variables and the rule's other bindings in reach.
 import { NinjaError } from './error.ts';
-import { type Edge, explicitInputs, explicitOutputs, type Node, type Scope } from './graph.ts';
+import { type Edge, explicitInputs, explicitOutputs, isPhony, type Node, type Scope } from './graph.ts';
 import type { EvalString } from './lexer.ts';
 
 /** The text with every variable replaced by its value in `scope`. */
@@ -69,7 +69,7 @@ function pathList(nodes: readonly Node[], separator: string, quoting: 'shell' | 
 
 /** The command line for the shell; '' for phony. */
 export function commandOf(edge: Edge): string {
-  return evaluateBinding(edge, 'command', 'shell');
+  return isPhony(edge) ? '' : evaluateBinding(edge, 'command', 'shell');
 }
 
 /** What ninja shows while the command runs; '' when the rule has no description. */
