@@ -1,11 +1,11 @@
 // Plans for -c, -S and -E: one thunk per source.
 import { type Bypass, bypass, type Call, type ModelContext, type Plan, type PlannedThunk } from '../model.ts';
+import type { Driver } from './driver.ts';
 import { thunkEnvironment } from './environment.ts';
 import { defaultOutput } from './names.ts';
-import type { Native } from './native.ts';
 import type { Goal, Parsed, SourceWord } from './parse.ts';
 import { checkOutput, findClash, pathKey } from './paths.ts';
-import { planUnit, type Unit } from './units.ts';
+import { assembles, planUnit, type Unit } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 
 type CompileGoal = Exclude<Goal, 'link'>;
@@ -24,7 +24,7 @@ function fits(goal: CompileGoal, source: SourceWord): boolean {
 export async function planCompile(
   parsed: Parsed,
   goal: CompileGoal,
-  native: Native,
+  driver: Driver,
   call: Call,
   context: ModelContext,
 ): Promise<Plan | Bypass> {
@@ -55,10 +55,10 @@ export async function planCompile(
 
   const thunks = units.map((unit): PlannedThunk => {
     const stages = `${unit.source.language.preprocessed ? 'p' : ''}${unit.source.language.compiled ? 'c' : ''}a`;
-    const needsCwd = parsed.cwdMatters;
+    const needsCwd = parsed.cwdMatters || assembles(unit.source);
     return {
       tool: call.tool,
-      args: thunkArgs(parsed, call, unit.source, native.replacements),
+      args: thunkArgs(parsed, call, unit.source, driver),
       env: thunkEnvironment(call.env, { stages, needsCwd, usesTime: unit.usesTime }),
       needsCwd,
       inputs: unit.inputs,
@@ -71,7 +71,7 @@ export async function planCompile(
           mode: 0o666,
         },
       ],
-      salt: [...native.salt, ...unit.timeSalt],
+      salt: [...driver.native.salt, ...unit.timeSalt],
       label: unit.output,
       stage: stageOf(goal, unit.source),
     };

@@ -1,6 +1,13 @@
 // Which compiler answers to the name: what is true of gcc need not be true of clang, which also calls itself cc or gcc.
 import type { Call, ModelContext } from '../model.ts';
 import { queryEnvironment } from './environment.ts';
+import type { Native } from './native.ts';
+
+/** What a plan needs to know of the driver behind the call. */
+export interface Driver {
+  readonly major: number;
+  readonly native: Native;
+}
 
 /** GCC's own first line, e.g. "gcc-12 (Debian 12.2.0-14) 12.2.0"; the copyright follows on the next. */
 const GCC_VERSION = /^\S+ \(.*\) (\d+)\.\d+[^\n]*\nCopyright .* Free Software Foundation/;

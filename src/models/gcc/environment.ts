@@ -20,6 +20,7 @@ const CONCERNS: readonly (readonly [name: string, stages: Stages])[] = [
   ['LD_LIBRARY_PATH', 'pcal'],
   ['LD_RUN_PATH', 'l'],
   ['LIBRARY_PATH', 'l'],
+  ['TERM_URLS', 'pcl'],
 ];
 
 /** Variables that move programs and files about, write further files, or mark a call from inside another gcc. */
@@ -71,10 +72,4 @@ export function queryEnvironment(env: Environment): Map<string, string> {
   const wanted = thunkEnvironment(env, { stages: 'l', needsCwd: false, usesTime: false });
   const path = env.get('PATH');
   return new Map(path === undefined ? wanted : [...wanted, ['PATH', path]]);
-}
-
-/** gcc's own rule for colours on a terminal; what the thunk's run, which has none, is told to do. */
-export function wantsColor(env: Environment, stderrTty: boolean): boolean {
-  const term = env.get('TERM');
-  return stderrTty && term !== undefined && term !== 'dumb' && env.get('GCC_COLORS') !== '';
 }

@@ -1,13 +1,13 @@
 // Plans for links, with or without compiling first: one thunk that runs the driver as typed.
 import { resolveLink } from '../binutils/link-inputs.ts';
 import { type Bypass, bypass, type Call, type ModelContext, type Plan } from '../model.ts';
+import type { Driver } from './driver.ts';
 import { thunkEnvironment } from './environment.ts';
 import { findLinkerCommand } from './linker-command.ts';
 import { defaultOutput } from './names.ts';
-import type { Native } from './native.ts';
 import type { Parsed } from './parse.ts';
 import { checkInput, checkOutput, findClash, pathKey } from './paths.ts';
-import { planUnit, type Unit } from './units.ts';
+import { assembles, planUnit, type Unit } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 
 /** ld makes a relocatable object of what it links; such a file is not executable. */
@@ -17,7 +17,7 @@ const OTHER_FORMAT = /^(--?oformat)/;
 
 export async function planLink(
   parsed: Parsed,
-  native: Native,
+  driver: Driver,
   call: Call,
   context: ModelContext,
 ): Promise<Plan | Bypass> {
@@ -54,13 +54,13 @@ export async function planLink(
   if (clash !== undefined) return bypass('output-is-input', clash, parsed.forces);
 
   const relocatable = command.args.some((arg) => RELOCATABLE.test(arg));
-  const needsCwd = parsed.cwdMatters;
+  const needsCwd = parsed.cwdMatters || parsed.sources.some(assembles);
   return {
     kind: 'plan',
     thunks: [
       {
         tool: call.tool,
-        args: thunkArgs(parsed, call, undefined, native.replacements),
+        args: thunkArgs(parsed, call, undefined, driver),
         env: thunkEnvironment(call.env, {
           stages: units.length > 0 ? 'pcal' : 'l',
           needsCwd,
@@ -77,7 +77,7 @@ export async function planLink(
             mode: relocatable ? 0o666 : 0o777,
           },
         ],
-        salt: [...native.salt, ...units.flatMap((unit) => unit.timeSalt)],
+        salt: [...driver.native.salt, ...units.flatMap((unit) => unit.timeSalt)],
         label: output,
         stage: 'link',
       },

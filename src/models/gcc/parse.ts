@@ -190,6 +190,9 @@ export function parseGcc(
   }
 
   const stages = stagesOf(goal, sources, words);
+  // Without line markers the assembler's debug information names the driver's temporary file.
+  const bare = words.some((word) => word.kind === 'flag' && word.flag.spelling === '-P');
+  if (bare && goal !== 'preprocess') give('too-hard-flag', '-P');
   const hit = hard.find(
     ({ stages: concerned }) => concerned === '' || [...concerned].some((stage) => stages.includes(stage)),
   );

@@ -14,6 +14,6 @@ export async function planGcc(parsed: Parsed, call: Call, context: ModelContext)
     return bypass('too-hard-flag', `a link's depfile under GCC ${major}`, parsed.forces);
   const native = await expandNative(parsed, call, context);
   if ('kind' in native) return native;
-  if (parsed.goal === 'link') return planLink(parsed, native, call, context);
-  return planCompile(parsed, parsed.goal, native, call, context);
+  if (parsed.goal === 'link') return planLink(parsed, { major, native }, call, context);
+  return planCompile(parsed, parsed.goal, { major, native }, call, context);
 }

@@ -21,6 +21,11 @@ export interface Unit {
   readonly depfile: PlannedFile | undefined;
 }
 
+/** Line directives in assembler code make the assembler write the directory down, with or without -g. */
+export function assembles(source: SourceWord): boolean {
+  return !source.language.compiled;
+}
+
 function flagWords(parsed: Parsed): FlagWord[] {
   return parsed.words.filter((word): word is FlagWord => word.kind === 'flag');
 }

@@ -1,8 +1,9 @@
 // From parsed words back to a thunk's command line.
 import type { Arg } from '../../ir/thunk.ts';
 import type { Call } from '../model.ts';
-import { wantsColor } from './environment.ts';
+import type { Driver } from './driver.ts';
 import type { Parsed, SourceWord } from './parse.ts';
+import { terminalFlags } from './terminal.ts';
 
 /** The tag of the one output every gcc thunk has. */
 export const OUTPUT_TAG = 'out';
@@ -18,14 +19,8 @@ function stripDepfileParts(value: string): string | undefined {
 /**
  * The thunk's arguments: as typed, but depfile flags (answered already) and, for a unit of several, the other sources.
  * @param only the source of this thunk; undefined keeps all (links)
- * @param native what replaces each flag that means this machine's processor
  */
-export function thunkArgs(
-  parsed: Parsed,
-  call: Call,
-  only: SourceWord | undefined,
-  native: ReadonlyMap<string, readonly string[]>,
-): Arg[] {
+export function thunkArgs(parsed: Parsed, call: Call, only: SourceWord | undefined, driver: Driver): Arg[] {
   const args: Arg[] = [];
   for (const word of parsed.words) {
     switch (word.kind) {
@@ -47,19 +42,9 @@ export function thunkArgs(
             const rest = stripDepfileParts(word.value);
             if (rest !== undefined) args.push(rest);
           }
-        } else args.push(...(native.get(word.args[0]!) ?? word.args));
+        } else args.push(...(driver.native.replacements.get(word.args[0]!) ?? word.args));
     }
   }
   if (!parsed.output) args.push('-o', { prefix: '', output: OUTPUT_TAG });
-  if (needsColor(parsed, call)) args.push('-fdiagnostics-color=always');
-  return args;
-}
-
-/** True when the tool would have coloured its diagnostics on the caller's terminal by its own rule ("auto"). */
-function needsColor(parsed: Parsed, call: Call): boolean {
-  if (!/[pca]/.test(parsed.stages) || !wantsColor(call.env, call.stderrTty)) return false;
-  const last = parsed.words.findLast(
-    (word) => word.kind === 'flag' && /^-f(no-)?diagnostics-(color|plain-output|format=)/.test(word.args[0]!),
-  );
-  return last?.kind !== 'flag' || last.args[0] === '-fdiagnostics-color=auto';
+  return [...args, ...terminalFlags(parsed, call, driver.major)];
 }

@@ -99,6 +99,8 @@ const LINES: readonly (readonly [line: string, expected: string])[] = [
   ['-da -c a.c', '!side-files'],
   ['-frecord-gcc-switches -c a.c', '!output-names-itself'],
   ['-t a.o', '!writes-stdout'],
+  ['-P -c a.S', '!too-hard-flag'],
+  ['-P -E a.S -o x', 'preprocess a.S(assembler-with-cpp) > x'],
 
   ['-c -MF a.d a.c', '!too-hard-flag'],
   ['-c -MP a.c', '!too-hard-flag'],

@@ -125,29 +125,37 @@ test('this machine is spelled out, or salts the thunk', async () => {
 });
 
 const COLOR = '-fdiagnostics-color=always';
-const COLORS: readonly (readonly [
+const LINKS = '-fdiagnostics-urls=always';
+const TERMINALS: readonly (readonly [
   line: string,
-  env: Record<string, string>,
-  tty: boolean,
-  expected: boolean,
+  env: Readonly<Record<string, string>>,
+  expected: readonly string[],
 ])[] = [
-  ['-c a.c', { TERM: 'xterm' }, true, true],
-  ['a.c', { TERM: 'xterm' }, true, true],
-  ['-c a.c', { TERM: 'xterm' }, false, false],
-  ['-c a.c', { TERM: 'dumb' }, true, false],
-  ['-c a.c', {}, true, false],
-  ['-c a.c', { TERM: 'xterm', GCC_COLORS: '' }, true, false],
-  ['-c a.c', { TERM: 'xterm', GCC_COLORS: 'error=1' }, true, true],
-  ['-c a.c -fno-diagnostics-color', { TERM: 'xterm' }, true, false],
-  ['-c a.c -fdiagnostics-color=never', { TERM: 'xterm' }, true, false],
-  ['-c a.c -fdiagnostics-color=never -fdiagnostics-color=auto', { TERM: 'xterm' }, true, true],
-  ['-c a.c -fdiagnostics-plain-output', { TERM: 'xterm' }, true, false],
-  ['x.o', { TERM: 'xterm' }, true, false],
+  ['-c a.c', { TERM: 'xterm-256color' }, [COLOR, LINKS]],
+  ['a.c', { TERM: 'xterm-256color' }, [COLOR, LINKS]],
+  ['x.o', { TERM: 'xterm-256color' }, []],
+  ['-c a.c', { TERM: 'xterm' }, [COLOR]],
+  ['-c a.c', { TERM: 'xterm', COLORTERM: 'truecolor' }, [COLOR, LINKS]],
+  ['-c a.c', { TERM: 'xterm-256color', COLORTERM: 'gnome-terminal' }, [COLOR]],
+  ['-c a.c', { TERM: 'linux' }, [COLOR]],
+  ['-c a.c', { TERM: 'linux', TERM_URLS: 'st' }, [COLOR, LINKS]],
+  ['-c a.c', { TERM: 'dumb' }, []],
+  ['-c a.c', {}, []],
+  ['-c a.c', { TERM: 'xterm', GCC_COLORS: '' }, []],
+  ['-c a.c', { TERM: 'xterm', GCC_COLORS: 'error=1' }, [COLOR]],
+  ['-c a.c -fno-diagnostics-color', { TERM: 'xterm' }, []],
+  ['-c a.c -fdiagnostics-color=never', { TERM: 'screen' }, [LINKS]],
+  ['-c a.c -fdiagnostics-urls=never', { TERM: 'screen' }, [COLOR]],
+  ['-c a.c -fdiagnostics-color=never -fdiagnostics-color=auto', { TERM: 'xterm' }, [COLOR]],
+  ['-c a.c -fdiagnostics-plain-output', { TERM: 'screen' }, []],
 ];
 
-for (const [line, env, stderrTty, expected] of COLORS)
-  test(`colour: ${line} ${JSON.stringify(env)} ${stderrTty ? 'on' : 'off'} a terminal`, async () => {
-    assert.equal((await thunk(line, { env, stderrTty })).args.at(-1) === COLOR, expected);
+for (const [line, env, expected] of TERMINALS)
+  test(`on a terminal: ${line} ${JSON.stringify(env)}`, async () => {
+    const added = async (stderrTty: boolean) =>
+      (await thunk(line, { env, stderrTty })).args.filter((arg) => arg === COLOR || arg === LINKS);
+    assert.deepEqual(await added(true), expected);
+    assert.deepEqual(await added(false), []);
   });
 
 test('objects that do not exist yet are inputs like others', async () => {
