@@ -419,7 +419,37 @@ static void say(const char *a, const char *b, const char *c) {
   if (n > 0) write_all(2, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
+/* Takes our directories out of PATH: a gcc called by its bare name looks for itself there to find its parts, and must not
+ * find us. */
+static void clean_path(void) {
+  const char *path = getenv("PATH");
+  if (!path) return;
+  char *kept = malloc(strlen(path) + 1), *end = kept;
+  if (!kept) return;
+  while (1) {
+    size_t length = strcspn(path, ":");
+    char marker[PATH_MAX];
+    struct stat st;
+    int ours = 0;
+    if (length > 0 && length < PATH_MAX - 32 && memmem(path, length, "/native/", 8)) {
+      snprintf(marker, sizeof marker, "%.*s/../gg-shim", (int)length, path);
+      ours = stat(marker, &st) == 0;
+    }
+    if (!ours) {
+      if (end != kept) *end++ = ':';
+      memcpy(end, path, length);
+      end += length;
+    }
+    if (!path[length]) break;
+    path += length + 1;
+  }
+  *end = 0;
+  setenv("PATH", kept, 1);
+  free(kept);
+}
+
 static int run_real(const char *real, char **argv) {
+  clean_path();
   execv(real, argv);
   int error = errno;
   say(real, ": ", strerror(error));
