@@ -12,7 +12,7 @@ export interface FakeOptions {
   /** Absolute paths of placeholders, with what their thunks read. */
   readonly placeholders?: ReadonlyMap<string, readonly string[]>;
   readonly probes?: (absPath: string) => boolean;
-  readonly scan?: (request: Request) => ScanResult;
+  readonly scan?: (request: Request) => ScanResult | Promise<ScanResult>;
   readonly query?: (
     args: readonly string[],
   ) => { readonly code: number; readonly stdout: string; readonly stderr: string } | undefined;

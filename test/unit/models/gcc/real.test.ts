@@ -1,5 +1,11 @@
 // Plans against the real gcc: same files, same bytes, same modes, same text.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { GccMScanner } from '../../../../src/scan/gcc-m.ts';
+import type { ScanRequest, ScanResult } from '../../../../src/scan/scanner.ts';
+import { scanWithGcc } from '../fake-context.ts';
 import { type Case, Rig } from './rig.ts';
 
 const FILES = {
@@ -21,6 +27,15 @@ const FILES = {
   'v.map': '{ global: b; local: *; };\n',
   'args.rsp': '-O2 -c "a.c" @more.rsp',
   'more.rsp': "-DH=3 -o 'a.o'",
+  't.c': 'const char *t = __DATE__ " " __TIME__;\n',
+  'inc.s': '.incbin "blob.bin"\n.include "more.inc"\n.section .note.GNU-stack,"",@progbits\n',
+  'inc.S': '#include "h.h"\n.globl b\nb: .incbin "blob.bin"\n.section .note.GNU-stack,"",@progbits\n',
+  'inc.c': 'int b(void) { return 1; }\n__asm__(".section .rodata\\n.incbin \\"blob.bin\\"\\n.previous");\n',
+  'blob.bin': 'blob',
+  'more.inc': '.long 7\n',
+  'line.s': '.file 1 "x.c"\n.globl f\nf: .loc 1 1\nret\n.section .note.GNU-stack,"",@progbits\n',
+  'sp ace/ü.c': '#include "h h.h"\nint u = H;\n',
+  'sp ace/h h.h': '#define H __FILE__[0]\n',
   'sub/keep': '',
   'out/keep': '',
 };
@@ -29,7 +44,7 @@ const rig = new Rig(FILES);
 after(() => rig.close());
 
 function words(line: string): string[] {
-  return line.split(' ').map((word) => word.replaceAll('PROJECT', rig.project));
+  return line.split(' ').map((word) => word.replaceAll('PROJECT', rig.project).replaceAll('~', ' '));
 }
 
 /** Tool and arguments; every one is planned. */
@@ -101,6 +116,28 @@ const PLANNED: readonly (string | readonly [line: string, more: Partial<Case>])[
   'gcc -Wp,-MMD,q.d m.c -o p',
   'gcc -MMD -r b.c -o out/b.o',
 
+  'gcc -c inc.s -o x.o',
+  'gcc -c inc.S',
+  'gcc -c inc.c',
+  ['gcc -x c -c b.weird -o x.o', { setup: 'cp b.c b.weird' }],
+  ['gcc -x c++ -MMD -c b.weird', { setup: 'cp b.c b.weird' }],
+  ['gcc -O2 -x c b.weird -x none a.o -o p', { setup: 'cp b.c b.weird; gcc -c a.c' }],
+  'gcc a.c inc.S -o p',
+  'gcc a.c inc.c -o p',
+  'gcc -c line.s',
+  'gcc -MMD -MP -c sp~ace/ü.c -o sp~ace/ü.o',
+  'gcc -MMD -c sp~ace/ü.c',
+  'gcc -MMD -MQ a~b -MT c~d -Isp~ace -c a.c',
+  ['gcc -c t.c', { env: { SOURCE_DATE_EPOCH: '1000000000', TZ: 'Asia/Tokyo' } }],
+  ['gcc -Wall -c w.c', { env: { LC_ALL: 'C.UTF-8', LANGUAGE: 'de' } }],
+  ['gcc -Wall -c w.c', { env: { LANG: 'C' } }],
+  ['gcc -Wall -c w.c', { env: { GCC_COLORS: 'warning=1' } }],
+  ['gcc -Wall -fdiagnostics-color=always -c w.c', { env: { GCC_COLORS: 'warning=1' } }],
+  ['gcc -Wall -c w.c', { env: { GCC_EXTRA_DIAGNOSTIC_OUTPUT: 'fixits-v2' } }],
+  ['gcc -MMD -c sub/../deep.c', { setup: 'echo "#include <deep.h>" > deep.c', env: { CPATH: 'inc' } }],
+  ['gcc -MMD -c deep.c', { setup: 'echo "#include <deep.h>" > deep.c', env: { C_INCLUDE_PATH: 'inc' } }],
+  ['gcc a.o -lb -o p', { setup: 'gcc -c a.c b.c; ar crD out/libb.a b.o', env: { LIBRARY_PATH: 'out' } }],
+  ['gcc a.o b.o -o p', { setup: 'gcc -c a.c b.c', env: { LD_RUN_PATH: '/run/path' } }],
   'gcc a.c b.c -o p',
   'gcc a.c b.c',
   'gcc m.c -o p -lm',
@@ -132,10 +169,57 @@ const PLANNED: readonly (string | readonly [line: string, more: Partial<Case>])[
   ['g++ -static-libstdc++ c.o -o c', { setup: 'g++ -c c.cc' }],
 ];
 
+const scanner = new GccMScanner(async (file, args, { cwd, env }) => {
+  const run = spawnSync(file, args, {
+    cwd,
+    env: { PATH: '/usr/bin:/bin', ...Object.fromEntries(env) },
+  });
+  return { code: run.status ?? 1, stdout: run.stdout, stderr: run.stderr };
+});
+/** What assembler code includes; how the scanner finds that is tested with the scanner. */
+const INCLUDED: Readonly<Record<string, readonly string[]>> = {
+  'inc.S': ['blob.bin'],
+  'inc.c': ['blob.bin'],
+  'inc.s': ['blob.bin', 'more.inc'],
+};
+
+const context = {
+  async scan(request: Omit<ScanRequest, 'toolchain'>): Promise<ScanResult> {
+    const extra = INCLUDED[request.source];
+    if (!extra) return scanner.scan({ ...request, toolchain: '' });
+    const found = scanWithGcc(request);
+    return found.kind === 'found' ? { ...found, extra } : found;
+  },
+};
+
 for (const row of PLANNED) {
   const [line, more] = typeof row === 'string' ? [row, {}] : row;
-  test(line, async () => {
+  test(`${line} ${Object.keys(more.env ?? {})}`, async () => {
     const [tool, ...args] = words(line);
-    await rig.compare({ tool: tool!, args, ...more });
+    await rig.compare({ tool: tool!, args, context, ...more });
   });
 }
+
+const SCRIPT = '/usr/bin/script';
+
+test('what it prints on a terminal', { skip: existsSync(SCRIPT) ? false : `no ${SCRIPT}` }, async () => {
+  const args = ['-Wall', '-c', 'w.c', '-o', 'x.o'];
+  for (const env of [
+    { TERM: 'xterm-256color' },
+    { TERM: 'xterm' },
+    { TERM: 'dumb' },
+    { TERM: 'linux', COLORTERM: 'x' },
+  ]) {
+    const plan = await rig.plan({ args, env, stderrTty: true, context });
+    assert.ok(plan.kind === 'plan');
+    const thunkArgs = plan.thunks[0]!.args.map((arg) => (typeof arg === 'string' ? arg : '/dev/null'));
+    const options = { cwd: rig.project, env: { PATH: '/usr/bin:/bin', ...env }, encoding: 'utf8' } as const;
+    const onPipe = spawnSync('gcc', thunkArgs, { ...options, env: { PATH: '/usr/bin:/bin' } }).stderr;
+    const onTerminal = spawnSync(
+      SCRIPT,
+      ['-qec', 'gcc -Wall -c w.c -o /dev/null', '/dev/null'],
+      options,
+    ).stdout;
+    assert.equal(onPipe, onTerminal.replaceAll('\r\n', '\n'), JSON.stringify(env));
+  }
+});

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -114,6 +113,7 @@ export class Rig {
 
   /** Asserts that the plan makes what the plain call makes. @returns the plan */
   async compare(wanted: Case): Promise<Plan> {
+    const original = snapshot(this.project);
     this.setup(wanted);
     const before = snapshot(this.project);
     const plan = await this.plan(wanted);
@@ -151,8 +151,8 @@ export class Rig {
         `${path} differs: ${content.slice(0, 300)} | ${expected.get(path)?.slice(0, 300)}`,
       );
     if (!wanted.stderrTty) assert.equal(stderr, plain.stderr, 'what it prints');
-    for (const path of after.keys()) if (!before.has(path)) rmSync(join(this.project, path));
-    assert.ok(existsSync(this.project));
+    for (const path of snapshot(this.project).keys())
+      if (!original.has(path)) rmSync(join(this.project, path));
     return plan;
   }
 }
