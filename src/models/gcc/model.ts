@@ -15,8 +15,8 @@ import { expandResponseFiles } from './response.ts';
 import { scanSource } from './units.ts';
 
 /** cpp writes to stdout, or to its second operand. */
-const CPP = /(^|-)cpp(-\d[\d.]*)?$/;
-const CPLUSPLUS = /(^|-)(g\+\+|c\+\+)(-\d[\d.]*)?$/;
+const CPP = /(^|-)cpp(-|$)/;
+const CPLUSPLUS = /[cg]\+\+/;
 
 /** Bytes of a response file, or why they are not to be used as text. */
 function readResponse(
