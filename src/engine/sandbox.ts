@@ -1,6 +1,6 @@
 // The full sandbox: a root that shows the toolchain and exactly the declared inputs, at their original absolute paths, in a
 // user and mount namespace of its own. It proves a thunk complete, and it runs one whose tree has moved on.
-import { copyFileSync, linkSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isValue, type ObjectName } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
@@ -9,8 +9,9 @@ import type { ForceJob, RunOutcome } from './engine.ts';
 import { badResult, environment, failed, OutputFiles } from './local.ts';
 import type { ProcessRunner } from './process-runner.ts';
 
-/** Shown as they are: devices a compiler opens. */
-const BINDS = ['/dev/null', '/dev/zero', '/dev/urandom'] as const;
+/** Shown as they are: devices a compiler opens, and the locales, which decide the quotes in its messages. */
+const DEVICES = ['/dev/null', '/dev/zero', '/dev/urandom'] as const;
+const LOCALES = ['/usr/lib/locale', '/usr/share/locale'].filter((d) => existsSync(d));
 
 export class Sandbox {
   readonly #store: LocalStore;
@@ -49,7 +50,8 @@ export class Sandbox {
       const toolchain = await this.#toolchainOf(job.placement.realTool, job.placement.searchPath);
       tree.directory(job.placement.cwd);
       tree.directory('/tmp');
-      for (const path of toolchain.files) tree.file(path, path);
+      // Bound, not linked: a hard link would change the system files' ctime.
+      for (const path of toolchain.files) tree.file(path, undefined);
       for (const [path, target] of toolchain.links) tree.link(path, target);
       for (const input of job.thunk.inputs) {
         if (!isValue(input.name)) return failed('missing-blob', `${input.path} is not a value yet`);
@@ -60,7 +62,8 @@ export class Sandbox {
         }
         tree.file(path, blob);
       }
-      for (const path of BINDS) tree.file(path, undefined);
+      for (const path of DEVICES) tree.file(path, undefined);
+      for (const path of LOCALES) tree.directory(path);
       const hostSide = new OutputFiles(job, join(root, inside));
       const rootSide = new OutputFiles(job, inside);
       hostSide.prepare(root);
@@ -71,7 +74,7 @@ export class Sandbox {
           cwd: job.placement.cwd,
           env: environment(job),
           root,
-          binds: BINDS,
+          binds: [...toolchain.files, ...DEVICES, ...LOCALES],
         },
         signal,
       );
