@@ -13,7 +13,8 @@ import { OUTPUT_TAG, thunkArgs } from './words.ts';
 /** ld makes a relocatable object of what it links; such a file is not executable. */
 const RELOCATABLE = /^(-r|-i|-Ur|--?relocatable)$/;
 /** Other formats have placeholders of no known form. */
-const OTHER_FORMAT = /^(--?oformat)/;
+const OTHER_FORMAT = /^--?oformat/;
+const OUTPUT = /^(-o|--output)/;
 
 export async function planLink(
   parsed: Parsed,
@@ -39,6 +40,9 @@ export async function planLink(
   if (command.kind === 'bypass') return command;
   const format = command.args.find((arg) => OTHER_FORMAT.test(arg));
   if (format !== undefined) return bypass('too-hard-flag', format, parsed.forces);
+  // The driver passes -o on; another one, through -Wl, would win.
+  if (command.args.filter((arg) => OUTPUT.test(arg)).length > 1)
+    return bypass('too-hard-flag', 'a second -o for the linker', parsed.forces);
   const linked = await resolveLink(
     { ld: command.ld, args: command.args, cwd: call.cwd, env: call.env, skip: new Set() },
     context,

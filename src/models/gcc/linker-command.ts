@@ -27,8 +27,12 @@ interface Question {
   readonly runs: readonly (readonly string[])[];
 }
 
-function concernsLink(word: FlagWord): boolean {
-  return word.flag.stages.includes('l') || word.flag.spelling.startsWith('-no-canonical');
+/** Flags of the compiler proper may bring libraries with them (--coverage: libgcov); those of the preprocessor do not. */
+function concernsLink({ flag }: FlagWord): boolean {
+  if (flag.stages.includes('l')) return true;
+  return (
+    flag.stages.includes('c') && !flag.stages.includes('p') && flag.kind === 'plain' && flag.spelling !== '-W'
+  );
 }
 
 /** The driver's question; runs of neighbouring files share one stand-in. */

@@ -8,12 +8,12 @@ import { terminalFlags } from './terminal.ts';
 /** The tag of the one output every gcc thunk has. */
 export const OUTPUT_TAG = 'out';
 
-const DEPFILE_PART = /^-M/;
-
-/** -Wp without its depfile parts; undefined when nothing is left. */
-function stripDepfileParts(value: string): string | undefined {
-  const kept = value.split(',').filter((part) => /^-[DU]./.test(part));
-  return kept.length > 0 && DEPFILE_PART.test(value) ? `-Wp,${kept.join(',')}` : undefined;
+/** -Wp without its depfile parts; nothing when nothing is left. */
+function withoutDepfileParts(args: readonly string[], value: string): readonly string[] {
+  const parts = value.split(',');
+  if (!parts.some((part) => part.startsWith('-M'))) return args;
+  const kept = parts.filter((part) => /^-[DU]./.test(part));
+  return kept.length > 0 ? [`-Wp,${kept.join(',')}`] : [];
 }
 
 /**
@@ -36,13 +36,8 @@ export function thunkArgs(parsed: Parsed, call: Call, only: SourceWord | undefin
         break;
       case 'flag':
         if (word.flag.verdict === 'depfile') break;
-        if (word.flag.verdict === 'wp') {
-          if (!DEPFILE_PART.test(word.value) && !word.value.includes(',-M')) args.push(...word.args);
-          else {
-            const rest = stripDepfileParts(word.value);
-            if (rest !== undefined) args.push(rest);
-          }
-        } else args.push(...(driver.native.replacements.get(word.args[0]!) ?? word.args));
+        if (word.flag.verdict === 'wp') args.push(...withoutDepfileParts(word.args, word.value));
+        else args.push(...(driver.native.replacements.get(word.args[0]!) ?? word.args));
     }
   }
   if (!parsed.output) args.push('-o', { prefix: '', output: OUTPUT_TAG });

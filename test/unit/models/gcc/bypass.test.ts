@@ -82,6 +82,7 @@ const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string
   ['gcc lib.o -lno-such-library -o p', 'library-not-found', 'all'],
   ['gcc lib.o -L. -lno-such-library -o p', 'library-not-found', 'all'],
   ['gcc lib.o -Wl,--frobnicate -o p', 'unknown-flag', 'all'],
+  ['gcc lib.o -Wl,-o,y -o x', 'too-hard-flag', 'all'],
   ['gcc lib.o -Wl,--oformat=binary -o x', 'too-hard-flag', 'all'],
 ];
 

@@ -165,6 +165,21 @@ test('objects that do not exist yet are inputs like others', async () => {
   assert.equal(needsCwd, false);
 });
 
+test('libraries that flags bring are inputs', async () => {
+  for (const [flag, library] of [
+    ['--coverage', 'libgcov.a'],
+    ['-fprofile-generate', 'libgcov.a'],
+    ['-fopenmp', 'libgomp.so'],
+    ['-pg', 'gcrt1.o'],
+  ] as const) {
+    const { inputs } = await thunk(`${flag} x.o -o p`);
+    assert.ok(
+      inputs.some((input) => input.endsWith(`/${library}`)),
+      `${flag}: ${library}`,
+    );
+  }
+});
+
 test('links with the same flags share one question', async () => {
   const context = fakeContext();
   const link = async (line: string) => {

@@ -161,6 +161,8 @@ const PLANNED: readonly (string | readonly [line: string, more: Partial<Case>])[
   ['gcc -shared b.o -Wl,--version-script,v.map -o libv.so', { setup: 'gcc -fPIC -c b.c' }],
   ['gcc -Wl,--version-script=v.map -shared -fPIC b.c -o libv.so', {}],
   ['gcc -flto x.o y.o -o p', { setup: 'gcc -flto -c a.c -o x.o; gcc -flto -c b.c -o y.o' }],
+  ['gcc --coverage a.o b.o -o p', { setup: 'gcc -c a.c b.c' }],
+  ['gcc -fprofile-generate a.o b.o -o p', { setup: 'gcc -fprofile-generate -c a.c b.c' }],
   ['gcc -MMD -MF q.d a.o b.o -o p', { setup: 'gcc -c a.c b.c' }],
   'gcc -fopenmp omp.c -o omp',
   'gcc -fsanitize=address m.c -lm -o san',
