@@ -1,89 +1,86 @@
-// Depfile text as gcc writes it. Source: libcpp's mkdeps (behaviour observed on gcc 12, not copied).
+// Depfile text, byte for byte as gcc 12 writes it for -M -MM -MD -MMD -MP; DEPENDENCIES_OUTPUT and SUNPRO_DEPENDENCIES
+// hold the same text, appended to what the file has.
 //
-// A rule is "targets: prerequisites", wrapped with " \\\n " before a word that would cross COLUMNS. Prerequisites are
-// quoted for make; targets given by -MT are not, those by -MQ and the default are.
-
-/** Where gcc wraps: a word that would end beyond this column goes to the next line. */
-const COLUMNS = 72;
+// Shape: TARGET... ":" FILE... "\n", then with -MP a line "FILE:\n" for every file but the source. A line is broken by
+// " \" before a word that would go past COLUMN_MAX.
 
 export interface DepfileTarget {
   readonly text: string;
-  /** -MQ and default targets; -MT is written as it is. */
+  /** -MQ, and the default target: special characters are quoted. -MT goes out raw. */
   readonly quote: boolean;
 }
 
 export interface Depfile {
+  /** In the order of the command line. */
   readonly targets: readonly DepfileTarget[];
-  /** In the scanner's order, the source first; with duplicates. */
+  /** The source first, then the headers as gcc spells them, with duplicates. */
   readonly files: readonly string[];
-  /** -MP: an empty rule for each file but the source. */
+  /** -MP. */
   readonly phony: boolean;
 }
 
-/** Quoting for make: a space or tab takes a backslash and doubles those before it; '#' a backslash, '$' a '$'. */
+/** Bytes of a line before a break, without the break. */
+const COLUMN_MAX = 72;
+
+/** Quotes a word as make wants it: blanks, "#" and "$"; backslashes only where a quoted blank follows. */
 export function quoteForMake(text: string): string {
-  let out = '';
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i]!;
-    if (c === ' ' || c === '\t') {
-      for (let k = i - 1; k >= 0 && text[k] === '\\'; k--) out += '\\';
-      out += `\\${c}`;
-    } else if (c === '$') out += '$$';
-    else if (c === '#') out += '\\#';
-    else out += c;
-  }
-  return out;
+  return text.replace(/(\\*)([ \t])|#|\$/g, (special, backslashes: string | undefined, blank: string) =>
+    blank === undefined ? (special === '#' ? '\\#' : '$$') : `${backslashes}${backslashes}\\${blank}`,
+  );
 }
 
-/** A leading "./" goes, with the slashes behind it; gcc does so to targets and prerequisites alike. */
+/** gcc drops a leading "./" of targets and files alike, with the slashes behind it. */
 function withoutDot(path: string): string {
   return path.replace(/^(?:\.\/+)+(?=.)/, '');
 }
 
-/** gcc keeps unquoted targets in front: one that comes late changes places with the first quoted one. */
-function targetOrder(targets: readonly DepfileTarget[]): DepfileTarget[] {
-  const ordered: DepfileTarget[] = [];
-  let unquoted = 0;
+/**
+ * The driver hands all of -MQ to the preprocessor before all of -MT, and the preprocessor keeps raw targets in front: each
+ * takes the place of the first quoted one, which moves to the end.
+ */
+function orderTargets(targets: readonly DepfileTarget[]): readonly string[] {
+  const ordered = targets
+    .filter((target) => target.quote)
+    .map((target) => quoteForMake(withoutDot(target.text)));
+  let raw = 0;
   for (const target of targets) {
-    if (target.quote || unquoted === ordered.length) ordered.push(target);
-    else {
-      ordered.push(ordered[unquoted]!);
-      ordered[unquoted] = target;
-    }
-    if (!target.quote) unquoted++;
+    if (target.quote) continue;
+    const displaced = ordered[raw];
+    ordered[raw] = withoutDot(target.text);
+    if (displaced !== undefined) ordered.push(displaced);
+    raw++;
   }
   return ordered;
 }
 
-export function formatDepfile(depfile: Depfile): Buffer {
-  const files = depfile.files.map(withoutDot);
+/** @returns the text gcc would write, in UTF-8. */
+export function formatDepfile({ targets, files, phony }: Depfile): Buffer {
   let text = '';
   let column = 0;
-  const word = (raw: string, quote: boolean): void => {
-    const shown = quote ? quoteForMake(raw) : raw;
-    const width = Buffer.byteLength(shown);
+  const put = (word: string): void => {
+    const sizeBytes = Buffer.byteLength(word);
     if (column > 0) {
-      if (column + width > COLUMNS) {
-        text += ' \\\n ';
-        column = 1;
-      } else {
-        text += ' ';
-        column++;
+      if (column + sizeBytes > COLUMN_MAX) {
+        text += ' \\\n';
+        column = 0;
       }
+      text += ' ';
+      column++;
     }
-    text += shown;
-    column += width;
+    text += word;
+    column += sizeBytes;
   };
-  for (const target of targetOrder(depfile.targets)) word(withoutDot(target.text), target.quote);
+  for (const target of orderTargets(targets)) put(target);
   text += ':';
   column++;
-  for (const file of files) word(file, true);
+  const quoted = files.map((file) => quoteForMake(withoutDot(file)));
+  for (const file of quoted) put(file);
   text += '\n';
-  if (depfile.phony) for (const file of files.slice(1)) text += `${quoteForMake(file)}:\n`;
+  if (phony) for (const file of quoted.slice(1)) text += `${file}:\n`;
   return Buffer.from(text);
 }
 
-/** The target when neither -MT, -MQ nor -o names one: the source's base name with the object suffix. */
+/** The target of a rule nobody named: the source's last component with the object's suffix. */
 export function defaultTarget(source: string, objectSuffix: '.o'): string {
   const base = source.slice(source.lastIndexOf('/') + 1);
   const dot = base.lastIndexOf('.');
