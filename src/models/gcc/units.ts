@@ -72,19 +72,19 @@ function scanPreprocessed(source: SourceWord, call: Call, context: ModelContext)
   return { kind: 'found', files: [source.path], system: [false], extra: [], absent: [], usesTime: false };
 }
 
-/**
- * A header with a precompiled one beside it: gcc might take that, whose contents and validity we do not know.
- * System directories are searched only at the head of the list, where a precompiled header can still be taken.
- */
+/** A precompiled header is taken before the first declaration only, so system headers matter at the head of the list. */
+const SYSTEM_HEADERS_LOOKED_AT = 32;
+/** gcc takes a precompiled header from a directory that lacks the header itself. */
+const ABSENT_LOOKED_AT = 64;
+
+/** A precompiled header that gcc might take; what it holds and whether gcc accepts it, nobody knows. */
 function findPrecompiled(found: ScanFound, call: Call, context: ModelContext): string | undefined {
-  const SYSTEM_HEADERS_LOOKED_AT = 8;
-  const extra = found.extra.find((file) => file.endsWith('.gch') || file.includes('.gch/'));
-  if (extra !== undefined) return extra;
-  return found.files.find(
-    (file, i) =>
-      i > 0 &&
-      (!found.system[i] || i < SYSTEM_HEADERS_LOOKED_AT) &&
-      context.stat(absolute(call.cwd, `${file}.gch`)) !== undefined,
+  const listed = [...found.extra, ...found.files].find((file) => /\.gch(\/|$)/.test(file));
+  if (listed !== undefined) return listed;
+  const headers = found.files.filter((_, i) => i > 0 && (!found.system[i] || i < SYSTEM_HEADERS_LOOKED_AT));
+  const absent = found.absent.filter((file) => !file.startsWith('/usr/')).slice(0, ABSENT_LOOKED_AT);
+  return [...headers, ...absent].find(
+    (file) => context.stat(absolute(call.cwd, `${file}.gch`)) !== undefined,
   );
 }
 

@@ -100,6 +100,26 @@ for (const [line, reason, inputs, more] of BYPASSED)
     assert.equal(relative(plan.inputs), inputs);
   });
 
+test('a precompiled header without its header is seen, wherever it stands', async () => {
+  const found = {
+    kind: 'found',
+    files: ['a.c'],
+    system: [false],
+    extra: [],
+    absent: [],
+    usesTime: false,
+  } as const;
+  for (const more of [
+    { absent: ['nowhere/p.h', 'p.h'] },
+    { extra: ['p.h.gch'] },
+    { files: ['a.c', 'p.h.gch'], system: [false, false] },
+    { files: ['a.c', 'p.h'], system: [false, true] },
+  ]) {
+    const plan = await rig.plan({ args: ['-c', 'a.c'], context: { scan: () => ({ ...found, ...more }) } });
+    assert.ok(plan.kind === 'bypass' && plan.reason === 'too-hard-flag', JSON.stringify(more));
+  }
+});
+
 test('a source that is not built yet is not read', async () => {
   const placeholders = new Map([[`${rig.project}/a.c`, []]]);
   const plan = await rig.plan({ args: ['-c', 'a.c'], context: { placeholders } });
