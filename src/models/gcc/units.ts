@@ -7,6 +7,7 @@ import { scanEnvironment } from './environment.ts';
 import { defaultDepfile, depTargets } from './names.ts';
 import type { FlagWord, Parsed, SourceWord } from './parse.ts';
 import { absolute, checkInput, checkOutput } from './paths.ts';
+import { findPrecompiled } from './precompiled.ts';
 
 /** What one source's compilation reads. */
 export interface Unit {
@@ -72,22 +73,6 @@ function scanPreprocessed(source: SourceWord, call: Call, context: ModelContext)
   return { kind: 'found', files: [source.path], system: [false], extra: [], absent: [], usesTime: false };
 }
 
-/** A precompiled header is taken before the first declaration only, so system headers matter at the head of the list. */
-const SYSTEM_HEADERS_LOOKED_AT = 32;
-/** gcc takes a precompiled header from a directory that lacks the header itself. */
-const ABSENT_LOOKED_AT = 64;
-
-/** A precompiled header that gcc might take; what it holds and whether gcc accepts it, nobody knows. */
-function findPrecompiled(found: ScanFound, call: Call, context: ModelContext): string | undefined {
-  const listed = [...found.extra, ...found.files].find((file) => /\.gch(\/|$)/.test(file));
-  if (listed !== undefined) return listed;
-  const headers = found.files.filter((_, i) => i > 0 && (!found.system[i] || i < SYSTEM_HEADERS_LOOKED_AT));
-  const absent = found.absent.filter((file) => !file.startsWith('/usr/')).slice(0, ABSENT_LOOKED_AT);
-  return [...headers, ...absent].find(
-    (file) => context.stat(absolute(call.cwd, `${file}.gch`)) !== undefined,
-  );
-}
-
 /** SOURCE_DATE_EPOCH fixes __DATE__ and __TIME__, but __TIMESTAMP__ is the file's own time. */
 function mentionsTimestamp(files: readonly string[], call: Call, context: ModelContext): boolean {
   return files.some((file) => {
@@ -129,7 +114,7 @@ export async function planUnit(
     return bypass('scan-incomplete', `${found.reason}: ${found.detail}`, named);
   }
 
-  const precompiled = findPrecompiled(found, call, context);
+  const precompiled = findPrecompiled(parsed, source, found, call, context);
   if (precompiled !== undefined) return bypass('too-hard-flag', `${precompiled}: precompiled header`, named);
   const depfile = depfileFor(parsed, source, found);
   if (depfile) {

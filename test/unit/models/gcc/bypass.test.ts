@@ -100,6 +100,30 @@ for (const [line, reason, inputs, more] of BYPASSED)
     assert.equal(relative(plan.inputs), inputs);
   });
 
+test('gcc takes a precompiled header from a directory without the header, and so it is looked for', async () => {
+  const trap = new Rig({
+    'm.c': '#include "p.h"\nint m;\n',
+    'have/p.h': '',
+    'have/sub/q.h': '',
+    'trap/k': '',
+    'sub/n.c': '#include "sub/q.h"\n#include "r.h"\nint n;\n',
+    'sub/r.h': '',
+  });
+  try {
+    trap.setup({ args: [], setup: 'gcc -x c-header have/p.h -o trap/p.h.gch' });
+    const refused = async (line: string) => (await trap.plan({ args: line.split(' ') })).kind === 'bypass';
+    assert.ok(await refused('-Itrap -Ihave -c m.c'));
+    assert.ok(await refused('-isystem trap -I have/ -c m.c'));
+    assert.ok(!(await refused('-Ihave -c m.c')));
+    trap.setup({ args: [], setup: 'mv trap/p.h.gch trap/r.h.gch' });
+    assert.ok(await refused('-Itrap -Ihave -c sub/n.c'));
+    trap.setup({ args: [], setup: 'mkdir trap/sub; mv trap/r.h.gch trap/sub/q.h.gch' });
+    assert.ok(await refused('-Itrap -Ihave -c sub/n.c'));
+  } finally {
+    trap.close();
+  }
+});
+
 test('a precompiled header without its header is seen, wherever it stands', async () => {
   const found = {
     kind: 'found',
