@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { runtimePaths } from '../native/paths.ts';
 import { TerminalReporter } from '../report/terminal.ts';
 import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
@@ -64,6 +65,7 @@ function buildEnvironment(settings: Settings, nativeDirectory: string, session: 
     PATH: `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`,
     GG_SESSION: session,
     GG_SHIM_DIR: bin,
+    GG_SOCKET: runtimePaths(process.env, process.getuid?.() ?? 0).socketPath,
     GG_MODE: settings.mode,
   };
   const interposer = join(nativeDirectory, 'gg-interpose.so');

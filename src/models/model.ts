@@ -45,6 +45,7 @@ export type BypassReason =
   | 'output-names-itself'
   | 'output-is-input'
   | 'reader'
+  | 'inside-driver'
   | 'not-utf8'
   | 'unknown-tool'
   | 'toolchain-query-failed'

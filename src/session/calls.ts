@@ -95,6 +95,9 @@ export class Calls {
     if (!request.utf8) return this.#bypass(request, session, bypass('not-utf8', request.tool, 'all'));
     const model = modelFor(request.tool);
     if (!model) return this.#bypass(request, session, bypass('unknown-tool', request.tool, request.args));
+    // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
+    if (request.env.has('COLLECT_GCC'))
+      return this.#bypass(request, session, bypass('inside-driver', request.tool, request.args));
     const ancestry = ancestryOf(request.pid);
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));

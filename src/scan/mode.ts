@@ -1,0 +1,68 @@
+// How a language and standard cut text into tokens, as bits; a file is lexed once per combination it is read under.
+export const MODE = {
+  /** R"x(...)x" */
+  rawStrings: 1,
+  /** // */
+  lineComments: 2,
+  /** 1'000 */
+  digitSeparators: 4,
+  /** and, or, not are operators; true and false are numbers. */
+  cplusplus: 8,
+  /** Directives nobody knows are text; quotes need no partner. */
+  assembler: 16,
+  /** ??= may stand for #: such files are handed over. */
+  trigraphs: 32,
+  /** %: stands for # */
+  digraphs: 64,
+  /** $ is a letter. */
+  dollars: 128,
+} as const;
+
+export const NAMED_OPERATORS: ReadonlyMap<string, string> = new Map([
+  ['and', '&&'],
+  ['and_eq', '&='],
+  ['bitand', '&'],
+  ['bitor', '|'],
+  ['compl', '~'],
+  ['not', '!'],
+  ['not_eq', '!='],
+  ['or', '||'],
+  ['or_eq', '|='],
+  ['xor', '^'],
+  ['xor_eq', '^='],
+]);
+
+/** @param macro the text a predefined macro has, undefined when it is not defined. */
+export function lexingMode(
+  macro: (name: string) => string | undefined,
+  flags: { readonly assembler: boolean; readonly trigraphs: boolean; readonly dollars: boolean | undefined },
+): number {
+  const number = (name: string): number => Number.parseInt(macro(name)?.trim() ?? '0', 10) || 0;
+  const dollars = flags.dollars ?? !flags.assembler;
+  const common = (dollars ? MODE.dollars : 0) | (flags.trigraphs ? MODE.trigraphs : 0);
+  if (flags.assembler) return common | MODE.assembler | MODE.lineComments;
+  const cplusplus = number('__cplusplus');
+  const strict = macro('__STRICT_ANSI__') !== undefined;
+  const trigraphs = strict ? MODE.trigraphs : 0;
+  if (cplusplus > 0) {
+    return (
+      common |
+      trigraphs |
+      MODE.cplusplus |
+      MODE.digraphs |
+      MODE.lineComments |
+      (cplusplus >= 201103 ? MODE.rawStrings : 0) |
+      (cplusplus >= 201402 ? MODE.digitSeparators : 0)
+    );
+  }
+  const c = number('__STDC_VERSION__');
+  return (
+    common |
+    trigraphs |
+    // Strict C90 has neither digraphs nor line comments; C94 has digraphs.
+    (!strict || c >= 199901 ? MODE.lineComments : 0) |
+    (!strict || c >= 199409 ? MODE.digraphs : 0) |
+    (!strict && c >= 199901 ? MODE.rawStrings : 0) |
+    (c > 201710 ? MODE.digitSeparators : 0)
+  );
+}
