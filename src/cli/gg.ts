@@ -217,6 +217,15 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
       (y) => y,
       run(async () => (await import('./upkeep.ts')).doctor(loadSettings(flags, process.env))),
     )
+    .command(
+      'native',
+      false,
+      (y) => y,
+      run(async () => {
+        process.stdout.write(`${(await (await import('./native.ts')).prepareNative()).directory}\n`);
+        return EXIT.ok;
+      }),
+    )
     .completion('completion', 'print a completion script for the shell')
     .demandCommand(1, 'a command is needed')
     .strict()
