@@ -384,14 +384,59 @@ static char *const *without_preload(char *const *env, char **list, char *text, s
   return list;
 }
 
-typedef int (*execve_fn)(const char *, char *const *, char *const *);
+/* Everything an exec of ours may change, in the caller's stack: after vfork there is no heap to use. */
+struct changed {
+  char path[PATH_MAX], preload[PATH_MAX], real[PATH_MAX + 16];
+  char *list[ENVIRONMENT_MAX];
+};
+
+/* The program and environment to use in place of these. */
+static const char *change(const char *path, char *const **env, struct changed *c) {
+  if (!active(*env)) return path;
+  const char *instead = redirect(path, *env, c->path, sizeof c->path);
+  if (instead != path) {
+    /* The shim must run the very program that was called, whatever its PATH says. */
+    int n = 0;
+    for (char *const *e = *env; *e; e++) {
+      if (n >= ENVIRONMENT_MAX - 2) return path;
+      if (strncmp(*e, "GG_REAL_TOOL=", 13) != 0) c->list[n++] = *e;
+    }
+    if (snprintf(c->real, sizeof c->real, "GG_REAL_TOOL=%s", path) >= (int)sizeof c->real) return path;
+    c->list[n++] = c->real;
+    c->list[n] = NULL;
+    *env = c->list;
+    return instead;
+  }
+  if (needs_clean_preload(path)) *env = without_preload(*env, c->list, c->preload, sizeof c->preload);
+  return path;
+}
+
+/* Where a search along PATH finds `file`; NULL when nowhere. */
+static const char *search(const char *file, char *room, size_t size) {
+  const char *path = look(environ, "PATH");
+  if (!path || !*file || strchr(file, '/')) return NULL;
+  int saved = errno;
+  for (;;) {
+    size_t length = strcspn(path, ":");
+    struct stat st;
+    if (length > 0 && path[0] == '/' && snprintf(room, size, "%.*s/%s", (int)length, path, file) < (int)size &&
+        syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+      errno = saved;
+      return room;
+    }
+    if (!path[length]) break;
+    path += length + 1;
+  }
+  errno = saved;
+  return NULL;
+}
 
 int execve(const char *path, char *const argv[], char *const envp[]) {
-  char room[PATH_MAX], text[PATH_MAX];
-  char *list[ENVIRONMENT_MAX];
-  CACHED(execve_fn, "execve");
-  if (active(envp) && needs_clean_preload(path)) envp = without_preload(envp, list, text, sizeof text);
-  return real(redirect(path, envp, room, sizeof room), argv, envp);
+  typedef int (*fn)(const char *, char *const *, char *const *);
+  CACHED(fn, "execve");
+  struct changed c;
+  path = change(path, &envp, &c);
+  return real(path, argv, envp);
 }
 
 int execv(const char *path, char *const argv[]) { return execve(path, argv, environ); }
@@ -399,34 +444,68 @@ int execv(const char *path, char *const argv[]) { return execve(path, argv, envi
 int execvpe(const char *file, char *const argv[], char *const envp[]) {
   typedef int (*fn)(const char *, char *const *, char *const *);
   CACHED(fn, "execvpe");
-  if (strchr(file, '/')) {
-    /* A script without "#!" is run by the shell: only the library's own function does that. */
-    char room[PATH_MAX];
-    return real(redirect(file, envp, room, sizeof room), argv, envp);
+  struct changed c;
+  char room[PATH_MAX];
+  const char *found = strchr(file, '/') ? file : search(file, room, sizeof room);
+  if (found) {
+    const char *instead = change(found, &envp, &c);
+    if (instead != found) return real(instead, argv, envp);
   }
   return real(file, argv, envp);
 }
 
 int execvp(const char *file, char *const argv[]) { return execvpe(file, argv, environ); }
 
-typedef int (*spawn_fn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
+/* The list forms: gathered on the stack, then as above. */
+#define GATHER(first)                                                                                                   \
+  va_list list;                                                                                                         \
+  int count = 1;                                                                                                        \
+  va_start(list, first);                                                                                                \
+  while (va_arg(list, char *)) count++;                                                                                 \
+  va_end(list);                                                                                                         \
+  char *argv[count + 1];                                                                                                \
+  va_start(list, first);                                                                                                \
+  argv[0] = (char *)first;                                                                                              \
+  for (int i = 1; i <= count; i++) argv[i] = va_arg(list, char *);
 
-static int spawn_with(spawn_fn real, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                      const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
-  char room[PATH_MAX], text[PATH_MAX];
-  char *list[ENVIRONMENT_MAX];
-  if (active(envp) && needs_clean_preload(path)) envp = without_preload(envp, list, text, sizeof text);
-  return real(pid, redirect(path, envp, room, sizeof room), actions, attributes, argv, envp);
+int execl(const char *path, const char *first, ...) {
+  GATHER(first)
+  va_end(list);
+  return execve(path, argv, environ);
 }
+
+int execlp(const char *file, const char *first, ...) {
+  GATHER(first)
+  va_end(list);
+  return execvpe(file, argv, environ);
+}
+
+int execle(const char *path, const char *first, ...) {
+  GATHER(first)
+  char *const *envp = va_arg(list, char *const *);
+  va_end(list);
+  return execve(path, argv, envp);
+}
+
+typedef int (*spawn_fn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
 
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                 char *const argv[], char *const envp[]) {
   CACHED(spawn_fn, "posix_spawn");
-  return spawn_with(real, pid, path, actions, attributes, argv, envp);
+  struct changed c;
+  path = change(path, &envp, &c);
+  return real(pid, path, actions, attributes, argv, envp);
 }
 
-int posix_spawnp(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                  char *const argv[], char *const envp[]) {
   CACHED(spawn_fn, "posix_spawnp");
-  return spawn_with(real, pid, path, actions, attributes, argv, envp);
+  struct changed c;
+  char room[PATH_MAX];
+  const char *found = strchr(file, '/') ? file : search(file, room, sizeof room);
+  if (found) {
+    const char *instead = change(found, &envp, &c);
+    if (instead != found) return real(pid, instead, actions, attributes, argv, envp);
+  }
+  return real(pid, file, actions, attributes, argv, envp);
 }

@@ -62,16 +62,17 @@ function buildEnvironment(settings: Settings, nativeDirectory: string, session: 
   const bin = join(nativeDirectory, 'bin');
   const env: NodeJS.ProcessEnv = {
     ...process.env,
-    PATH: `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`,
     GG_SESSION: session,
     GG_SHIM_DIR: bin,
     GG_SOCKET: runtimePaths(process.env, process.getuid?.() ?? 0).socketPath,
     GG_MODE: settings.mode,
   };
   const interposer = join(nativeDirectory, 'gg-interpose.so');
+  // With the preload library nothing of ours stands on PATH: a configure step that looks a tool up finds the real one, and
+  // writes the same answer into its files as without us.
   if (settings.preload && settings.mode !== 'off' && existsSync(interposer)) {
     env['LD_PRELOAD'] = process.env['LD_PRELOAD'] ? `${process.env['LD_PRELOAD']}:${interposer}` : interposer;
-  }
+  } else env['PATH'] = `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
   return env;
 }
 

@@ -46,7 +46,7 @@ export class LocalEngine implements Engine {
       const result = await this.#o.runner.run(
         {
           file: job.placement.realTool,
-          argv: [job.thunk.tool, ...job.thunk.args.map((a) => outputs.argument(a))],
+          argv: [argumentZero(job), ...job.thunk.args.map((a) => outputs.argument(a))],
           cwd: job.placement.cwd,
           env: environment(job),
         },
@@ -86,6 +86,17 @@ export function environment(job: ForceJob): string[] {
   const env = job.thunk.env.map(([name, value]) => `${name}=${value}`);
   if (!job.thunk.env.some(([name]) => name === 'PATH')) env.push(`PATH=${job.placement.searchPath}`);
   return env;
+}
+
+/** gcc looks itself up on PATH by a bare argv[0] to find its parts; where that leads elsewhere it gets its full name. */
+export function argumentZero(job: ForceJob): string {
+  const { realTool, searchPath } = job.placement;
+  for (const directory of searchPath.split(':')) {
+    const path = `${directory}/${job.thunk.tool}`;
+    if (statSync(path, { throwIfNoEntry: false })?.isFile())
+      return path === realTool ? job.thunk.tool : realTool;
+  }
+  return realTool;
 }
 
 export function badResult(job: ForceJob, result: RunResult): RunFailed | undefined {

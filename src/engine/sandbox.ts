@@ -6,7 +6,7 @@ import { isValue, type ObjectName } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
 import type { Toolchain } from '../toolchain/toolchain.ts';
 import type { ForceJob, RunOutcome } from './engine.ts';
-import { badResult, environment, failed, OutputFiles } from './local.ts';
+import { argumentZero, badResult, environment, failed, OutputFiles } from './local.ts';
 import type { ProcessRunner } from './process-runner.ts';
 
 /** Shown as they are: devices a compiler opens, and the locales, which decide the quotes in its messages. */
@@ -70,7 +70,7 @@ export class Sandbox {
       const result = await this.#runner.run(
         {
           file: job.placement.realTool,
-          argv: [job.thunk.tool, ...job.thunk.args.map((a) => rootSide.argument(a))],
+          argv: [argumentZero(job), ...job.thunk.args.map((a) => rootSide.argument(a))],
           cwd: job.placement.cwd,
           env: environment(job),
           root,
