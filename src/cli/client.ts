@@ -30,8 +30,10 @@ export class Client {
           );
       }
     });
-    socket.on('error', () => this.#fail(new Error('connection lost')));
-    socket.on('close', () => this.#fail(new Error('connection lost')));
+    const lost = (): void =>
+      this.#fail(new CliError(EXIT.server, 'the session server went away', "'gg force' goes on from here"));
+    socket.on('error', lost);
+    socket.on('close', lost);
   }
 
   #receive(message: FromServer): void {

@@ -49,8 +49,11 @@ export function parseAr(args: readonly string[]): ArCommand | undefined {
   return { operation, modifiers: new Set(letters), words, archive, members: args.slice(i + 1) };
 }
 
-/** Modifiers whose result holds more than the members' bytes, or that need more operands. */
-const TOO_HARD = 'abioufTUNPOlVv';
+/**
+ * Modifiers whose result holds more than the members' bytes, or that need more operands. `u` is none: where dates are
+ * left out of archives, ar ignores it and says so.
+ */
+const TOO_HARD = 'abiofTUNPOlVv';
 
 async function deterministicByDefault(call: Call, context: ModelContext): Promise<boolean> {
   const help = await context.query(call.realTool, ['--help']);
