@@ -6,7 +6,7 @@ export const MODE = {
   lineComments: 2,
   /** 1'000 */
   digitSeparators: 4,
-  /** and, or, not are operators; true and false are numbers. */
+  /** true and false are numbers. */
   cplusplus: 8,
   /** Directives nobody knows are text; quotes need no partner. */
   assembler: 16,
@@ -16,6 +16,10 @@ export const MODE = {
   digraphs: 64,
   /** $ is a letter. */
   dollars: 128,
+  /** and, or, not are operators. */
+  namedOperators: 256,
+  /** char has no sign. */
+  unsignedChars: 512,
 } as const;
 
 export const NAMED_OPERATORS: ReadonlyMap<string, string> = new Map([
@@ -35,11 +39,19 @@ export const NAMED_OPERATORS: ReadonlyMap<string, string> = new Map([
 /** @param macro the text a predefined macro has, undefined when it is not defined. */
 export function lexingMode(
   macro: (name: string) => string | undefined,
-  flags: { readonly assembler: boolean; readonly trigraphs: boolean; readonly dollars: boolean | undefined },
+  flags: {
+    readonly assembler: boolean;
+    readonly trigraphs: boolean;
+    readonly dollars: boolean | undefined;
+    readonly operatorNames: boolean;
+  },
 ): number {
   const number = (name: string): number => Number.parseInt(macro(name)?.trim() ?? '0', 10) || 0;
   const dollars = flags.dollars ?? !flags.assembler;
-  const common = (dollars ? MODE.dollars : 0) | (flags.trigraphs ? MODE.trigraphs : 0);
+  const common =
+    (dollars ? MODE.dollars : 0) |
+    (flags.trigraphs ? MODE.trigraphs : 0) |
+    (macro('__CHAR_UNSIGNED__') !== undefined ? MODE.unsignedChars : 0);
   if (flags.assembler) return common | MODE.assembler | MODE.lineComments;
   const cplusplus = number('__cplusplus');
   const strict = macro('__STRICT_ANSI__') !== undefined;
@@ -49,6 +61,7 @@ export function lexingMode(
       common |
       trigraphs |
       MODE.cplusplus |
+      (flags.operatorNames ? MODE.namedOperators : 0) |
       MODE.digraphs |
       MODE.lineComments |
       (cplusplus >= 201103 ? MODE.rawStrings : 0) |

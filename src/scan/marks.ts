@@ -1,0 +1,62 @@
+// What the bytes of a file say that no list of includes does.
+import { latin1FileName } from './file-name.ts';
+
+export interface Marks {
+  /** __DATE__, __TIME__ or __TIMESTAMP__ outside of comments. */
+  readonly time: boolean;
+  /** Files that assembler code in it includes, as written; undefined: there are some we cannot name. */
+  readonly assembler: readonly string[] | undefined;
+  /** _Pragma in text may do what only a full preprocessor run shows. */
+  readonly pragma: boolean;
+}
+
+const NOTHING: Marks = { time: false, assembler: [], pragma: false };
+
+const TIME = /__(?:DATE|TIME|TIMESTAMP)__/;
+/** Comments and constants, roughly: enough to tell a mention from a use. */
+const COMMENT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\*[\s\S]*?\*\/|\/\/.*/g;
+const ASSEMBLER = /\.(?:incbin|include)\b/;
+const PRAGMA =
+  /_Pragma\s*\(\s*"\s*(?:once|push_macro|pop_macro|GCC\s+(?:system_header|poison|target|optimize))|PRAGMA\w*\s*\(\s*(?:once|push_macro|pop_macro)\b/i;
+
+function withoutComments(text: string): string {
+  return text.replace(COMMENT, (piece) => (piece.startsWith('/') ? ' ' : piece));
+}
+
+/**
+ * Operands of .incbin and .include.
+ * @param quote what their quotes look like: in C they stand inside a string.
+ */
+function assemblerFiles(text: string, quote: '"' | '\\"'): string[] | undefined {
+  const files: string[] = [];
+  const use = quote === '"' ? /\.(incbin|include)\b([^\n;]*)/g : /\.(incbin|include)\b([^\n]*)/g;
+  for (const [, directive, rest] of text.matchAll(use)) {
+    const operand = rest!.trimStart();
+    // A member called `include` is no directive.
+    if (directive === 'include' && quote === '\\"' && !/^\\?"|^'/.test(operand)) continue;
+    const name = operand.startsWith(quote)
+      ? operand.slice(quote.length, operand.indexOf(quote, quote.length))
+      : undefined;
+    const closed = name !== undefined && operand.indexOf(quote, quote.length) > 0;
+    if (!closed || name === '' || name!.includes('\\') || name!.includes('"')) return undefined;
+    const path = latin1FileName(name!);
+    if (path === undefined) return undefined;
+    files.push(path);
+  }
+  return files;
+}
+
+/** @param assembler the file is assembler code, not C with assembler in it. */
+export function marksOf(bytes: Buffer, assembler: boolean): Marks {
+  const time = bytes.includes('__TIME') || bytes.includes('__DATE__');
+  const pragma = bytes.includes('_Pragma') || bytes.includes('PRAGMA');
+  const asm = bytes.includes('.incbin') || bytes.includes('.include');
+  if (!time && !pragma && !asm) return NOTHING;
+  const text = bytes.toString('latin1');
+  const bare = withoutComments(text);
+  return {
+    time: time && TIME.test(bare),
+    assembler: asm && ASSEMBLER.test(bare) ? assemblerFiles(bare, assembler ? '"' : '\\"') : [],
+    pragma: pragma && PRAGMA.test(bare),
+  };
+}

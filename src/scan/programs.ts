@@ -1,0 +1,111 @@
+// Programs of files: lexed when first met, remembered by content, and taken from an earlier server's memory if it has them.
+import type { Conditions, Expandable, HeaderName } from './conditions.ts';
+import { lexFile } from './lexer.ts';
+import { type Marks, marksOf } from './marks.ts';
+import { MODE } from './mode.ts';
+import type { Program } from './program.ts';
+import type { Symbols } from './symbols.ts';
+import { type Content, type FileEntry, identityText } from './tree.ts';
+
+/** A program and what evaluating it taught. */
+export class LoadedProgram {
+  readonly program: Program;
+  readonly mode: number;
+  readonly marks: Marks;
+  readonly #conditions: Conditions;
+  readonly #texts: (Expandable<boolean> | undefined)[] = [];
+  readonly #operands: (Expandable<HeaderName> | undefined)[] = [];
+
+  constructor(program: Program, mode: number, marks: Marks, conditions: Conditions) {
+    this.program = program;
+    this.mode = mode;
+    this.marks = marks;
+    this.#conditions = conditions;
+  }
+
+  condition(index: number): Expandable<boolean> {
+    let condition = this.#texts[index];
+    if (!condition) {
+      condition = this.#conditions.condition(this.program.conditions[index]!, this.mode);
+      this.#texts[index] = condition;
+    }
+    return condition;
+  }
+
+  operand(index: number): Expandable<HeaderName> {
+    let operand = this.#operands[index];
+    if (!operand) {
+      operand = { text: this.program.includes[index]!.name, tokens: undefined, variants: [] };
+      this.#operands[index] = operand;
+    }
+    return operand;
+  }
+}
+
+/** What an earlier server lexed. */
+export interface ProgramCache {
+  get(
+    path: string,
+    identity: string,
+    mode: number,
+  ): { readonly program: Program; readonly marks: Marks } | undefined;
+}
+
+/** Programs of one file; there are as many as ways to lex it. */
+interface Shelf {
+  readonly content: Content;
+  readonly programs: LoadedProgram[];
+}
+
+export class Programs {
+  readonly #symbols: Symbols;
+  readonly #conditions: Conditions;
+  readonly #cache: ProgramCache;
+  readonly #shelves = new Map<FileEntry, Shelf>();
+  #lexed = 0;
+
+  constructor(symbols: Symbols, conditions: Conditions, cache: ProgramCache) {
+    this.#symbols = symbols;
+    this.#conditions = conditions;
+    this.#cache = cache;
+  }
+
+  /** Files lexed so far. */
+  get lexed(): number {
+    return this.#lexed;
+  }
+
+  /** @returns undefined for what cannot be read. */
+  of(file: FileEntry, mode: number): LoadedProgram | undefined {
+    const content = file.content();
+    if (!content) return undefined;
+    let shelf = this.#shelves.get(file);
+    if (shelf?.content !== content) {
+      shelf = { content, programs: [] };
+      this.#shelves.set(file, shelf);
+    }
+    let loaded = shelf.programs.find((program) => program.mode === mode);
+    if (!loaded) {
+      loaded = this.#load(file, content, mode);
+      shelf.programs.push(loaded);
+    }
+    return loaded;
+  }
+
+  #load(file: FileEntry, content: Content, mode: number): LoadedProgram {
+    const identity = identityText(file.identity!);
+    const known = this.#cache.get(file.path, identity, mode);
+    if (known) return new LoadedProgram(known.program, mode, known.marks, this.#conditions);
+    this.#lexed++;
+    const bytes = content.bytes();
+    const program = lexFile(bytes, mode, this.#symbols);
+    const marks = marksOf(bytes, (mode & MODE.assembler) !== 0);
+    content.release();
+    return new LoadedProgram(program, mode, marks, this.#conditions);
+  }
+
+  /** What is worth keeping for the next server. */
+  *entries(): Generator<{ readonly file: FileEntry; readonly loaded: LoadedProgram }> {
+    for (const [file, { programs }] of this.#shelves) for (const loaded of programs) yield { file, loaded };
+  }
+}

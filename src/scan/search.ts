@@ -1,0 +1,296 @@
+// Include search as libcpp does it: chains of directories, and one entry per (start of the search, name as written). Two
+// includes are the same to the compiler when they share an entry, not when they name one file.
+
+import { UnsupportedError } from './tokens.ts';
+import type { Directory, FileEntry, Tree } from './tree.ts';
+
+/** A place in the search order. */
+export class SearchNode {
+  /** As on the command line; '' is the working directory. */
+  readonly spelled: string;
+  readonly path: string;
+  readonly system: number;
+  readonly next: SearchNode | undefined;
+  readonly entries = new Map<string, Entry>();
+
+  constructor(spelled: string, path: string, system: number, next: SearchNode | undefined) {
+    this.spelled = spelled;
+    this.path = path;
+    this.system = system;
+    this.next = next;
+  }
+}
+
+/** What a search from one place for one name gives. The last fields are a unit's own, valid while `unit` is its number. */
+export interface Entry {
+  /** The entry that counts: another one when the search went on into a chain's head. */
+  readonly final: Entry;
+  readonly node: SearchNode | undefined;
+  /** Undefined: not found. */
+  readonly file: FileEntry | undefined;
+  /** As the compiler spells it. */
+  readonly path: string;
+  /** Directories that were looked into, beyond those of the chains. */
+  directories: readonly Directory[];
+  /** Spelled paths that were not there. */
+  absent: readonly string[];
+  /** The tree's when the search was made. */
+  shape: number;
+  unit: number;
+  stacked: boolean;
+  once: boolean;
+  /** The place quote includes of this file start at. */
+  beside: SearchNode | undefined;
+}
+
+type Mutable = Omit<Entry, 'final'> & { final: Entry | undefined };
+
+export interface SearchPaths {
+  readonly quote: readonly string[];
+  readonly bracket: readonly string[];
+  /** With the compiler's own directories and -idirafter at the end. */
+  readonly system: readonly string[];
+  readonly canonical: boolean;
+}
+
+function tidy(path: string): string {
+  const short = path.replace(/\/(?:\.?\/)+/g, '/').replace(/\/\.?$/, '');
+  return short === '' ? '/' : short;
+}
+
+/** @returns the literal absolute path; only "." and doubled slashes are dropped. */
+export function absolutePath(cwd: string, path: string): string {
+  if (path.startsWith('/')) return tidy(path);
+  return tidy(`${cwd}/${path}`);
+}
+
+function join(directory: string, name: string): string {
+  return directory === '' || directory.endsWith('/') ? directory + name : `${directory}/${name}`;
+}
+
+interface Candidate {
+  readonly spelled: string;
+  readonly path: string;
+  readonly dev: number;
+  readonly ino: number;
+}
+
+export class Search {
+  readonly #tree: Tree;
+  readonly #cwd: string;
+  readonly #canonical: boolean;
+  /** All directories that were asked for, existing or not, with what stood there when the chains were made. */
+  readonly #basis: readonly {
+    readonly directory: Directory;
+    readonly exists: boolean;
+    readonly dev: number;
+    readonly ino: number;
+  }[];
+  readonly #made = new Map<string, SearchNode>();
+  readonly quoteHead: SearchNode | undefined;
+  readonly bracketHead: SearchNode | undefined;
+  /** For absolute paths and the source itself. */
+  readonly nowhere: SearchNode;
+
+  constructor(tree: Tree, cwd: string, paths: SearchPaths) {
+    this.#tree = tree;
+    this.#cwd = cwd;
+    this.#canonical = paths.canonical;
+    this.nowhere = new SearchNode('', cwd, 0, undefined);
+    const basis: Directory[] = [];
+    const existing = (spelled: readonly string[]): Candidate[] =>
+      spelled.flatMap((path) => {
+        const absolute = absolutePath(cwd, path);
+        const directory = tree.directory(absolute);
+        basis.push(directory);
+        return directory.exists
+          ? [{ spelled: path, path: absolute, dev: directory.dev, ino: directory.ino }]
+          : [];
+      });
+    const same = (a: Candidate, b: Candidate): boolean => a.ino === b.ino && a.dev === b.dev;
+    const unique = (
+      list: Candidate[],
+      system: readonly Candidate[],
+      join: Candidate | undefined,
+    ): Candidate[] => {
+      const kept: Candidate[] = [];
+      for (const [i, candidate] of list.entries()) {
+        if (system.some((other) => same(other, candidate)) || kept.some((other) => same(other, candidate)))
+          continue;
+        // The last one may be the head of what follows.
+        if (i === list.length - 1 && join && same(join, candidate)) continue;
+        kept.push(candidate);
+      }
+      return kept;
+    };
+    const system = unique(existing(paths.system), [], undefined);
+    const bracket = unique(existing(paths.bracket), system, system[0]);
+    const quote = unique(existing(paths.quote), system, bracket[0]);
+    const chain = (
+      list: readonly Candidate[],
+      flag: number,
+      tail: SearchNode | undefined,
+    ): SearchNode | undefined =>
+      list.reduceRight<SearchNode | undefined>(
+        (next, c) => new SearchNode(c.spelled, c.path, flag, next),
+        tail,
+      );
+    this.bracketHead = chain(bracket, 0, chain(system, 1, undefined));
+    this.quoteHead = chain(quote, 0, this.bracketHead);
+    this.#basis = basis.map((directory) => ({
+      directory,
+      exists: directory.exists,
+      dev: directory.dev,
+      ino: directory.ino,
+    }));
+  }
+
+  /** Looks at the chains' directories. @returns false when they have to be made anew. */
+  isCurrent(): boolean {
+    const { epoch } = this.#tree;
+    for (const { directory, exists, dev, ino } of this.#basis) {
+      if (directory.epoch !== epoch) this.#tree.validate(directory);
+      if (directory.exists !== exists || (exists && (directory.dev !== dev || directory.ino !== ino)))
+        return false;
+    }
+    return true;
+  }
+
+  /** The directories of the chains, for a unit's memo. */
+  directories(): Directory[] {
+    return this.#basis.map((part) => part.directory);
+  }
+
+  /** The place of includes in quotes from a file: its own directory. */
+  beside(path: string, system: number): SearchNode {
+    const spelled = path.slice(0, path.lastIndexOf('/') + 1);
+    const key = `${system}${spelled}`;
+    let node = this.#made.get(key);
+    if (!node) {
+      node = new SearchNode(
+        spelled,
+        absolutePath(this.#cwd, spelled === '' ? '.' : spelled),
+        system,
+        this.quoteHead,
+      );
+      this.#made.set(key, node);
+    }
+    return node;
+  }
+
+  /** What a search from `node` gives; the file of its `final` is undefined when there is none. */
+  find(node: SearchNode, name: string): Entry {
+    const known = node.entries.get(name);
+    if (known && this.#holds(known) && (known.final === known || this.#holds(known.final))) return known;
+    return this.#search(node, name);
+  }
+
+  #holds(entry: Entry): boolean {
+    const tree = this.#tree;
+    if (entry.shape !== tree.shape) return false;
+    for (const directory of entry.directories) if (directory.epoch !== tree.epoch) tree.validate(directory);
+    if (entry.shape !== tree.shape) return false;
+    const { file } = entry;
+    if (file && file.epoch !== tree.epoch) tree.validateFile(file);
+    return entry.shape === tree.shape;
+  }
+
+  #search(start: SearchNode, name: string): Entry {
+    const directories: Directory[] = [];
+    const absent: string[] = [];
+    let node: SearchNode | undefined = start;
+    while (node) {
+      const found = this.#look(node, name, directories, absent);
+      if (found) return this.#remember(start, name, { node, file: found, directories, absent });
+      if (node === this.nowhere) break;
+      node = node.next;
+      if (node && (node === this.quoteHead || node === this.bracketHead)) {
+        const shared = this.find(node, name);
+        return this.#remember(start, name, {
+          final: shared.final,
+          directories: [...directories, ...shared.directories],
+          absent: [...absent, ...shared.absent],
+        });
+      }
+    }
+    return this.#remember(start, name, { directories, absent });
+  }
+
+  #remember(
+    start: SearchNode,
+    name: string,
+    found: {
+      readonly final?: Entry;
+      readonly node?: SearchNode;
+      readonly file?: FileEntry;
+      readonly directories: readonly Directory[];
+      readonly absent: readonly string[];
+    },
+  ): Entry {
+    const path = found.node && found.file ? this.#spell(found.node, name, found.file) : name;
+    const old = start.entries.get(name);
+    // The same answer keeps its entry: a unit in progress may have a say about it.
+    if (
+      old &&
+      old.file === found.file &&
+      old.path === path &&
+      old.node === found.node &&
+      old.final === (found.final ?? old)
+    ) {
+      old.directories = found.directories;
+      old.absent = found.absent;
+      old.shape = this.#tree.shape;
+      return old;
+    }
+    const entry: Mutable = {
+      final: undefined,
+      node: found.node,
+      file: found.file,
+      path,
+      directories: found.directories,
+      absent: found.absent,
+      shape: this.#tree.shape,
+      unit: -1,
+      stacked: false,
+      once: false,
+      beside: undefined,
+    };
+    const whole = entry as Entry;
+    entry.final = found.final ?? whole;
+    start.entries.set(name, whole);
+    return whole;
+  }
+
+  #look(node: SearchNode, name: string, directories: Directory[], absent: string[]): FileEntry | undefined {
+    const tree = this.#tree;
+    const parts = name.split('/');
+    const last = parts.pop()!;
+    const rooted = name.startsWith('/');
+    let directory: Directory | undefined = tree.directory(rooted ? '/' : node.path);
+    let reached = rooted ? '/' : node.spelled;
+    for (const part of parts) {
+      directories.push(directory);
+      if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
+      reached = part === '' ? reached : join(reached, part);
+      directory = tree.child(directory, part);
+      if (!directory) {
+        absent.push(reached);
+        return undefined;
+      }
+    }
+    directories.push(directory);
+    if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
+    const file = directory.exists ? tree.file(directory, last) : undefined;
+    if (file && file.kind !== 'directory') return file;
+    absent.push(rooted ? name : join(node.spelled, name));
+    return undefined;
+  }
+
+  /** In system directories the path without symlinks counts, if that is shorter. */
+  #spell(node: SearchNode, name: string, file: FileEntry): string {
+    const path = node === this.nowhere ? name : join(node.spelled, name);
+    if (!this.#canonical || node.system === 0) return path;
+    const real = file.realPath();
+    return Buffer.byteLength(real) < Buffer.byteLength(path) ? real : path;
+  }
+}

@@ -1,0 +1,401 @@
+// What stands on disk, as far as scans asked: directories by listing, files by identity and content. Nothing is believed
+// beyond one epoch (a moment after the requests it serves) unless a watch vouches for it.
+//
+// Paths are literal: `a/../b` and symlinks are left to the kernel, so every spelling has its own entry.
+
+import { createHash } from 'node:crypto';
+import {
+  type FSWatcher,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+  watch,
+} from 'node:fs';
+import { setImmediate } from 'node:timers';
+import { isLocal } from './file-systems.ts';
+
+/** A file this young when it was read may change again without its times showing it (they tick every few ms). */
+const RACY_MS = 100;
+/** The same where times come from a server's clock. */
+const RACY_REMOTE_MS = 3000;
+/** Watched directories of one process; the kernel's own limit may be lower and is respected too. */
+const WATCHES_MAX = 16_384;
+/** Events in one turn of the loop from which on the kernel's queue (16,384) may have run over. */
+const EVENTS_IN_A_TURN_MAX = 4096;
+/** Names that changed in a directory before it is listed anew instead of looked at one by one. */
+const CHANGED_NAMES_MAX = 32;
+/** Larger files are no sources; gcc -M may have them. */
+const FILE_BYTES_MAX = 256 * 1024 * 1024;
+
+/** The bytes of a file as they were at one time. */
+export class Content {
+  readonly path: string;
+  /** SHA-256, for comparing files. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly mtimeSec: number;
+  #held: Buffer | undefined;
+
+  constructor(path: string, bytes: Buffer, mtimeMs: number) {
+    this.path = path;
+    this.digest = createHash('sha256').update(bytes).digest('hex');
+    this.sizeBytes = bytes.length;
+    this.mtimeSec = Math.floor(mtimeMs / 1000);
+    this.#held = bytes;
+  }
+
+  bytes(): Buffer {
+    return this.#held ?? readFileSync(this.path);
+  }
+
+  /** The bytes were read for what they say; they need not be kept. */
+  release(): void {
+    this.#held = undefined;
+  }
+}
+
+interface Identity {
+  readonly dev: number;
+  readonly ino: number;
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+}
+
+function identityOf(s: Stats): Identity {
+  return { dev: s.dev, ino: s.ino, sizeBytes: s.size, mtimeMs: s.mtimeMs, ctimeMs: s.ctimeMs };
+}
+
+function sameIdentity(a: Identity, s: Stats): boolean {
+  return (
+    a.ino === s.ino &&
+    a.sizeBytes === s.size &&
+    a.mtimeMs === s.mtimeMs &&
+    a.ctimeMs === s.ctimeMs &&
+    a.dev === s.dev
+  );
+}
+
+export function identityText(identity: Identity): string {
+  return `${identity.dev}:${identity.ino}:${identity.sizeBytes}:${identity.mtimeMs}:${identity.ctimeMs}`;
+}
+
+/** A name that was found in a listing. */
+export class FileEntry {
+  readonly directory: Directory;
+  readonly path: string;
+  readonly name: string;
+  epoch = -1;
+  /** Set by a watch: look again. */
+  dirty = true;
+  kind: 'file' | 'directory' | 'other' | 'gone' = 'gone';
+  identity: Identity | undefined;
+  /** Another way leads to the bytes: a watch on the directory does not vouch for them. */
+  aliased = false;
+  /** Goes up whenever what the entry stands for changed. */
+  version = 0;
+  #content: Content | undefined;
+  #readAtMs = 0;
+  #real: string | undefined;
+
+  constructor(directory: Directory, name: string) {
+    this.directory = directory;
+    this.name = name;
+    this.path = directory.path === '/' ? `/${name}` : `${directory.path}/${name}`;
+  }
+
+  /** @returns true when the entry is not what it was. */
+  refresh(): boolean {
+    const seen = lstatSync(this.path, { throwIfNoEntry: false });
+    const link = seen?.isSymbolicLink() ?? false;
+    const stat = link ? statSync(this.path, { throwIfNoEntry: false }) : seen;
+    const kind = !stat ? 'gone' : stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other';
+    this.aliased = link || (stat?.nlink ?? 1) > 1 || stat?.dev !== this.directory.dev;
+    const same = kind === this.kind && (!stat || kind !== 'file' || sameIdentity(this.identity!, stat));
+    if (same && !(this.#content && this.#isRacy())) return false;
+    const before = same ? this.#content?.digest : undefined;
+    this.kind = kind;
+    this.identity = stat ? identityOf(stat) : undefined;
+    this.#content = undefined;
+    this.#real = undefined;
+    if (same && before === this.content()?.digest) return false;
+    this.version++;
+    return true;
+  }
+
+  #isRacy(): boolean {
+    const { mtimeMs, ctimeMs } = this.identity!;
+    return this.#readAtMs - Math.max(mtimeMs, ctimeMs) < (this.directory.local ? RACY_MS : RACY_REMOTE_MS);
+  }
+
+  /** @returns undefined for what is no readable file. */
+  content(): Content | undefined {
+    if (this.#content) return this.#content;
+    if (this.kind !== 'file' || this.identity!.sizeBytes > FILE_BYTES_MAX) return undefined;
+    this.#readAtMs = Date.now();
+    try {
+      this.#content = new Content(this.path, readFileSync(this.path), this.identity!.mtimeMs);
+    } catch {
+      return undefined;
+    }
+    return this.#content;
+  }
+
+  /** The path without symlinks. */
+  realPath(): string {
+    this.#real ??= this.aliased ? realpathSync.native(this.path) : this.directory.realPath(this.name);
+    return this.#real;
+  }
+}
+
+/** A directory's listing; of a path that is no directory it is empty. */
+export class Directory {
+  readonly path: string;
+  epoch = -1;
+  dev = -1;
+  ino = -1;
+  exists = false;
+  /** It exists and cannot be listed. */
+  unlistable = false;
+  local = true;
+  names: Set<string> = new Set();
+  readonly files = new Map<string, FileEntry>();
+  /** Names ever asked for, found or not. */
+  readonly asked = new Set<string>();
+  readonly children = new Map<string, Directory>();
+  watcher: FSWatcher | undefined;
+  /** Names a watch reported since the last look; `all` when there were too many. */
+  readonly changed = new Set<string>();
+  changedAll = true;
+  mtimeMs = 0;
+  ctimeMs = 0;
+  listedAtMs = 0;
+  #real: string | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  realPath(name: string): string {
+    this.#real ??= realpathSync.native(this.path);
+    return this.#real === '/' ? `/${name}` : `${this.#real}/${name}`;
+  }
+
+  forgetRealPath(): void {
+    this.#real = undefined;
+  }
+}
+
+export class Tree {
+  readonly #directories = new Map<string, Directory>();
+  readonly #watching: boolean;
+  #watches = 0;
+  #watchesRefused = false;
+  #eventsThisTurn = 0;
+  /** Everything below counts as unseen before this epoch. */
+  epoch = 0;
+  /** Goes up when a name that was ever asked for appeared or vanished. */
+  shape = 0;
+
+  constructor(watching: boolean) {
+    this.#watching = watching;
+  }
+
+  /** Nothing seen so far is believed without a look or a watch. */
+  newEpoch(): void {
+    this.epoch++;
+  }
+
+  get watches(): number {
+    return this.#watches;
+  }
+
+  close(): void {
+    for (const directory of this.#directories.values()) this.#unwatch(directory);
+  }
+
+  /** @param path absolute, literal, without a slash at its end. */
+  directory(path: string): Directory {
+    let directory = this.#directories.get(path);
+    if (!directory) {
+      directory = new Directory(path);
+      this.#directories.set(path, directory);
+    }
+    if (directory.epoch !== this.epoch) this.validate(directory);
+    return directory;
+  }
+
+  /** A directory below another. @returns undefined when there is none. */
+  child(directory: Directory, name: string): Directory | undefined {
+    if (name === '' || name === '.') return directory;
+    let child = directory.children.get(name);
+    if (child) {
+      if (child.epoch !== this.epoch) this.validate(child);
+      return child.exists ? child : undefined;
+    }
+    // A listing saves a look in vain; it does not name the parent.
+    if (name !== '..') {
+      directory.asked.add(name);
+      if (!directory.names.has(name) && !directory.unlistable) return undefined;
+    }
+    child = this.directory(directory.path === '/' ? `/${name}` : `${directory.path}/${name}`);
+    directory.children.set(name, child);
+    return child.exists ? child : undefined;
+  }
+
+  /** A name in a directory that is valid now. @returns undefined when there is nothing of that name. */
+  file(directory: Directory, name: string): FileEntry | undefined {
+    let file = directory.files.get(name);
+    if (!file) {
+      directory.asked.add(name);
+      if (!directory.names.has(name)) return undefined;
+      file = new FileEntry(directory, name);
+      directory.files.set(name, file);
+    }
+    if (file.epoch !== this.epoch) this.validateFile(file);
+    return file.kind === 'gone' ? undefined : file;
+  }
+
+  validateFile(file: FileEntry): boolean {
+    if (file.directory.epoch !== this.epoch) this.validate(file.directory);
+    const first = file.epoch < 0;
+    file.epoch = this.epoch;
+    if (!file.dirty && !file.aliased && file.directory.watcher) return false;
+    file.dirty = false;
+    const kind = file.kind;
+    const changed = file.refresh();
+    if (changed && kind !== file.kind && !first) this.shape++;
+    return changed;
+  }
+
+  validate(directory: Directory): void {
+    directory.epoch = this.epoch;
+    const stat = statSync(directory.path, { throwIfNoEntry: false });
+    if (!stat?.isDirectory()) {
+      if (directory.exists) {
+        directory.exists = false;
+        directory.names = new Set();
+        this.#unwatch(directory);
+        this.#forget(directory);
+        this.shape++;
+      }
+      return;
+    }
+    if (!directory.exists || stat.dev !== directory.dev || stat.ino !== directory.ino) {
+      if (directory.exists || directory.asked.size > 0) this.shape++;
+      this.#unwatch(directory);
+      this.#forget(directory);
+      directory.exists = true;
+      directory.dev = stat.dev;
+      directory.ino = stat.ino;
+      directory.local = isLocal(directory.path, stat.dev);
+      this.#list(directory, stat);
+      return;
+    }
+    if (directory.watcher) {
+      if (directory.changedAll) this.#list(directory, stat);
+      else if (directory.changed.size > 0) this.#lookAtChanged(directory);
+      return;
+    }
+    const racyMs = directory.local ? RACY_MS : RACY_REMOTE_MS;
+    const racy = directory.listedAtMs - Math.max(directory.mtimeMs, directory.ctimeMs) < racyMs;
+    // The second look at a directory is a sign that it is worth a watch.
+    this.#watch(directory);
+    if (racy || directory.watcher || stat.mtimeMs !== directory.mtimeMs || stat.ctimeMs !== directory.ctimeMs)
+      this.#list(directory, stat);
+  }
+
+  /** Another directory stands there now. */
+  #forget(directory: Directory): void {
+    directory.forgetRealPath();
+    for (const file of directory.files.values()) file.dirty = true;
+  }
+
+  #list(directory: Directory, stat: Stats): void {
+    directory.changed.clear();
+    directory.changedAll = false;
+    directory.mtimeMs = stat.mtimeMs;
+    directory.ctimeMs = stat.ctimeMs;
+    directory.listedAtMs = Date.now();
+    let names: string[];
+    try {
+      names = readdirSync(directory.path);
+      directory.unlistable = false;
+    } catch {
+      names = [];
+      directory.unlistable = true;
+    }
+    const before = directory.names;
+    directory.names = new Set(names);
+    for (const name of directory.asked) {
+      if (before.has(name) !== directory.names.has(name)) {
+        this.shape++;
+        break;
+      }
+    }
+    for (const file of directory.files.values()) file.dirty = true;
+  }
+
+  #lookAtChanged(directory: Directory): void {
+    for (const name of directory.changed) {
+      const there = lstatSync(`${directory.path}/${name}`, { throwIfNoEntry: false }) !== undefined;
+      const was = directory.names.has(name);
+      if (there === was) continue;
+      if (there) directory.names.add(name);
+      else directory.names.delete(name);
+      if (directory.asked.has(name)) this.shape++;
+    }
+    directory.changed.clear();
+  }
+
+  #watch(directory: Directory): void {
+    if (!this.#watching || this.#watchesRefused || !directory.local || this.#watches >= WATCHES_MAX) return;
+    try {
+      const watcher = watch(directory.path, { persistent: false }, (_, name) => this.#event(directory, name));
+      watcher.on('error', () => this.#unwatch(directory));
+      directory.watcher = watcher;
+      this.#watches++;
+    } catch (error) {
+      // The user's limit is reached: looks it is, from here on.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOSPC' || code === 'EMFILE') this.#watchesRefused = true;
+    }
+  }
+
+  #unwatch(directory: Directory): void {
+    if (!directory.watcher) return;
+    directory.watcher.close();
+    directory.watcher = undefined;
+    this.#watches--;
+    directory.changedAll = true;
+    for (const file of directory.files.values()) file.dirty = true;
+  }
+
+  #event(directory: Directory, name: string | null): void {
+    if (this.#eventsThisTurn++ === 0) setImmediate(() => this.#turnEnded());
+    if (this.#eventsThisTurn === EVENTS_IN_A_TURN_MAX) return this.#distrustAll();
+    if (name === null || directory.changed.size >= CHANGED_NAMES_MAX) {
+      directory.changedAll = true;
+      for (const file of directory.files.values()) file.dirty = true;
+      return;
+    }
+    directory.changed.add(name);
+    const file = directory.files.get(name);
+    if (file) file.dirty = true;
+  }
+
+  #turnEnded(): void {
+    this.#eventsThisTurn = 0;
+  }
+
+  /** Events may be lost. */
+  #distrustAll(): void {
+    for (const directory of this.#directories.values()) {
+      directory.changedAll = true;
+      for (const file of directory.files.values()) file.dirty = true;
+    }
+  }
+}

@@ -1,0 +1,372 @@
+// Walks one translation unit: the directives of the source and of everything it includes, in the compiler's order.
+import type { Conditions, Expandable, HeaderName, Scene } from './conditions.ts';
+import type { Config } from './config.ts';
+import { ConditionError } from './expression.ts';
+import { type Include, OP, OP_STRIDE } from './program.ts';
+import type { LoadedProgram, Programs } from './programs.ts';
+import type { ScanIncomplete, ScanIncompleteReason } from './scanner.ts';
+import type { Entry, Search, SearchNode } from './search.ts';
+import { type Symbols, UNDEFINED } from './symbols.ts';
+import { UnsupportedError } from './tokens.ts';
+import type { FileEntry } from './tree.ts';
+
+/** gcc's limit on nested includes. */
+const DEPTH_MAX = 200;
+
+/** Why a unit's list cannot be told; `handOver`: the compiler may know. */
+export class Stop extends Error {
+  override readonly name = 'Stop';
+  readonly reason: ScanIncompleteReason;
+  readonly handOver: boolean;
+  constructor(reason: ScanIncompleteReason, detail: string, handOver: boolean) {
+    super(detail);
+    this.reason = reason;
+    this.handOver = handOver;
+  }
+
+  result(): ScanIncomplete {
+    return { kind: 'incomplete', reason: this.reason, detail: this.message };
+  }
+}
+
+/** A file in the order of first reading. */
+export interface Listed {
+  readonly path: string;
+  readonly file: FileEntry;
+  readonly system: boolean;
+}
+
+export interface UnitParts {
+  readonly search: Search;
+  readonly config: Config;
+  readonly conditions: Conditions;
+  readonly programs: Programs;
+  readonly mode: number;
+  readonly workspace: Workspace;
+}
+
+/** The one table of macros units work on, one after the other. */
+export class Workspace {
+  readonly #symbols: Symbols;
+  /** Macro number by symbol. */
+  macros = new Int32Array(1 << 16);
+  #used = 0;
+
+  constructor(symbols: Symbols) {
+    this.#symbols = symbols;
+  }
+
+  reset(base: Int32Array): void {
+    this.grow();
+    this.macros.fill(UNDEFINED, base.length, Math.max(this.#used, base.length));
+    this.macros.set(base);
+    this.#used = this.#symbols.size;
+  }
+
+  /** To be called after anything that may have interned names. */
+  grow(): void {
+    const { size } = this.#symbols;
+    this.#used = Math.max(this.#used, size);
+    if (size + SPARE_SYMBOLS <= this.macros.length) return;
+    const macros = new Int32Array(2 * (size + SPARE_SYMBOLS));
+    macros.set(this.macros);
+    this.macros = macros;
+  }
+}
+
+/** Names a condition may bring in before the table is looked at again. */
+const SPARE_SYMBOLS = 1 << 14;
+
+interface Frame {
+  readonly entry: Entry;
+  readonly depth: number;
+  /** #pragma GCC system_header raises it midway. */
+  system: number;
+}
+
+let unitsEver = 0;
+
+export class Unit implements Scene {
+  readonly config: Config;
+  readonly mode: number;
+  macros: Int32Array;
+  depth = 0;
+  readonly files: Listed[] = [];
+  /** Every search, once; for negative lookups and for what the result depends on. */
+  readonly searches: Entry[] = [];
+  /** Files found by __has_include, spelled. */
+  readonly probed = new Set<string>();
+  readonly #parts: UnitParts;
+  readonly #search: Search;
+  readonly #number: number;
+  readonly #besides = new Map<string, SearchNode>();
+  /** Files to be read only once. */
+  readonly #once: Entry[] = [];
+  readonly #pushed = new Map<number, number[]>();
+  #frame: Frame | undefined;
+
+  constructor(parts: UnitParts) {
+    this.#parts = parts;
+    this.#search = parts.search;
+    this.config = parts.config;
+    this.mode = parts.mode;
+    this.macros = parts.workspace.macros;
+    this.#number = ++unitsEver;
+  }
+
+  /**
+   * @param preinclude the header the compiler includes by itself, if there.
+   * @throws Stop, OpenQuestion
+   */
+  walk(
+    source: string,
+    imacros: readonly string[],
+    preinclude: string | undefined,
+    includes: readonly string[],
+  ): void {
+    const main = this.#find(this.#search.nowhere, source);
+    if (!main.file) throw new Stop('missing-file', source, false);
+    main.stacked = true;
+    this.#list(main, 0);
+    const frame: Frame = { entry: main, depth: 0, system: 0 };
+    this.#frame = frame;
+    const start = this.#beside('./', 0);
+    for (const name of imacros) this.#include(start, name, false, frame);
+    if (preinclude !== undefined && this.#search.bracketHead) {
+      const entry = this.#find(this.#search.bracketHead, preinclude);
+      if (entry.file) this.#stack(entry, false, frame);
+    }
+    for (const name of includes) this.#include(start, name, false, frame);
+    this.#run(this.#program(main), frame);
+  }
+
+  hasInclude(header: HeaderName, next: boolean): boolean {
+    const frame = this.#frame!;
+    const entry = this.#find(this.#start(header, next, frame), header.name);
+    if (entry.file) this.probed.add(entry.path);
+    return entry.file !== undefined;
+  }
+
+  /** The entry that counts for a search, fresh in this unit. */
+  #find(node: SearchNode, name: string): Entry {
+    let entry: Entry;
+    try {
+      entry = this.#search.find(node, name);
+    } catch (error) {
+      if (error instanceof UnsupportedError) throw new Stop('unreadable-file', error.message, true);
+      throw error;
+    }
+    if (entry.unit !== this.#number) this.#adopt(entry);
+    const { final } = entry;
+    if (final !== entry && final.unit !== this.#number) this.#adopt(final);
+    return final;
+  }
+
+  #adopt(entry: Entry): void {
+    entry.unit = this.#number;
+    entry.stacked = false;
+    entry.once = false;
+    entry.beside = undefined;
+    this.searches.push(entry);
+  }
+
+  /** The first use of a directory in a unit decides whether it counts as a system directory. */
+  #beside(path: string, system: number): SearchNode {
+    const spelled = path.slice(0, path.lastIndexOf('/') + 1);
+    let node = this.#besides.get(spelled);
+    if (!node) {
+      node = this.#search.beside(path, system);
+      this.#besides.set(spelled, node);
+    }
+    return node;
+  }
+
+  #start(header: HeaderName, next: boolean, frame: Frame): SearchNode {
+    const { entry } = frame;
+    let node: SearchNode | undefined;
+    if (next && frame.depth > 0 && entry.node !== this.#search.nowhere) node = entry.node!.next;
+    else if (header.name.startsWith('/')) node = this.#search.nowhere;
+    else if (header.form === 'angle') node = this.#search.bracketHead;
+    else {
+      entry.beside ??= this.#beside(entry.path, frame.system);
+      node = entry.beside;
+    }
+    if (!node) throw new Stop('preprocessor-error', `nowhere to look for ${header.name}`, true);
+    return node;
+  }
+
+  #include(start: SearchNode, name: string, once: boolean, frame: Frame): void {
+    const node = name.startsWith('/') ? this.#search.nowhere : start;
+    const entry = this.#find(node, name);
+    if (!entry.file) throw new Stop('missing-file', name, false);
+    this.#stack(entry, once, frame);
+  }
+
+  #program(entry: Entry): LoadedProgram {
+    const program = this.#parts.programs.of(entry.file!, this.mode);
+    this.#parts.workspace.grow();
+    this.macros = this.#parts.workspace.macros;
+    if (!program) throw new Stop('unreadable-file', entry.path, true);
+    return program;
+  }
+
+  /** Reads a file, unless it is one that is read only once. */
+  #stack(entry: Entry, once: boolean, from: Frame): void {
+    if (entry.once) return;
+    if (once) {
+      this.#markOnce(entry);
+      if (entry.stacked) return;
+    }
+    const program = this.#program(entry);
+    const { guard } = program.program;
+    if (entry.stacked && guard >= 0 && this.macros[guard] !== UNDEFINED) return;
+    if ((once || this.#once.length > 0) && this.#isTwin(entry, once)) return;
+    if (from.depth + 1 >= DEPTH_MAX) throw new Stop('too-deep', entry.path, false);
+    const system = Math.max(from.system, entry.node!.system);
+    if (!entry.stacked) {
+      entry.stacked = true;
+      this.#list(entry, system);
+    }
+    const frame: Frame = { entry, depth: from.depth + 1, system };
+    this.#frame = frame;
+    this.depth = frame.depth;
+    this.#run(program, frame);
+    this.#frame = from;
+    this.depth = from.depth;
+  }
+
+  #list(entry: Entry, system: number): void {
+    this.files.push({ path: entry.path, file: entry.file!, system: system > 0 });
+  }
+
+  #markOnce(entry: Entry): void {
+    if (entry.once) return;
+    entry.once = true;
+    this.#once.push(entry);
+  }
+
+  /** Equal in size, time (in seconds) and bytes to a file that is read once: the same file to the compiler. */
+  #isTwin(entry: Entry, once: boolean): boolean {
+    const content = entry.file!.content();
+    if (!content) return false;
+    const candidates = once ? this.searches : this.#once;
+    for (const other of candidates) {
+      if (other === entry || !other.file || other.final !== other) continue;
+      const theirs = other.file.content();
+      if (
+        theirs &&
+        theirs.mtimeSec === content.mtimeSec &&
+        theirs.sizeBytes === content.sizeBytes &&
+        theirs.digest === content.digest
+      )
+        return true;
+    }
+    return false;
+  }
+
+  #run(loaded: LoadedProgram, frame: Frame): void {
+    const { program } = loaded;
+    const { ops } = program;
+    let { macros } = this;
+    let at = 0;
+    while (at < ops.length) {
+      const a = ops[at + 1]!;
+      switch (ops[at]) {
+        case OP.DEFINE:
+          macros[a] = ops[at + 2]!;
+          break;
+        case OP.UNDEF:
+          macros[a] = UNDEFINED;
+          break;
+        case OP.IFDEF:
+          if (macros[a] === UNDEFINED) {
+            at = ops[at + 2]!;
+            continue;
+          }
+          break;
+        case OP.IFNDEF:
+          if (macros[a] !== UNDEFINED) {
+            at = ops[at + 2]!;
+            continue;
+          }
+          break;
+        case OP.IF:
+          if (!this.#holds(loaded, a)) {
+            at = ops[at + 2]!;
+            continue;
+          }
+          break;
+        case OP.JUMP:
+          at = ops[at + 2]!;
+          continue;
+        case OP.INCLUDE:
+          this.#includeDirective(loaded, a, frame);
+          macros = this.macros;
+          break;
+        case OP.ONCE:
+          this.#markOnce(frame.entry);
+          break;
+        case OP.SYSTEM_HEADER:
+          if (frame.depth > 0) frame.system = 1;
+          break;
+        case OP.PUSH: {
+          const stack = this.#pushed.get(a) ?? [];
+          stack.push(macros[a]!);
+          this.#pushed.set(a, stack);
+          break;
+        }
+        case OP.POP: {
+          const macro = this.#pushed.get(a)?.pop();
+          if (macro !== undefined) macros[a] = macro;
+          break;
+        }
+        case OP.ERROR:
+          throw new Stop('preprocessor-error', `${frame.entry.path}: ${program.details[a]}`, false);
+        case OP.TARGET:
+          if (frame.system === 0)
+            throw new Stop('unsupported-directive', `${frame.entry.path}: ${program.details[a]}`, false);
+          break;
+        default:
+          throw this.#beyond(frame, program.details[a]!);
+      }
+      at += OP_STRIDE;
+    }
+  }
+
+  #beyond(frame: Frame, detail: string): Stop {
+    const reason: ScanIncompleteReason =
+      detail === 'trigraphs' ? 'trigraphs' : detail === 'not UTF-8' ? 'not-utf8' : 'unsupported-directive';
+    return new Stop(reason, `${frame.entry.path}: ${detail}`, reason !== 'not-utf8');
+  }
+
+  #guarded<T>(frame: Frame, evaluate: () => T): T {
+    try {
+      return evaluate();
+    } catch (error) {
+      if (error instanceof UnsupportedError) throw this.#beyond(frame, error.message);
+      if (error instanceof ConditionError)
+        throw new Stop('preprocessor-error', `${frame.entry.path}: ${error.message}`, true);
+      throw error;
+    }
+  }
+
+  #holds(loaded: LoadedProgram, index: number): boolean {
+    const condition = loaded.condition(index);
+    const known = this.#parts.conditions.known(condition, this);
+    if (known !== undefined) return known;
+    return this.#guarded(this.#frame!, () => this.#parts.conditions.holds(condition, this));
+  }
+
+  #includeDirective(loaded: LoadedProgram, index: number, frame: Frame): void {
+    const include: Include = loaded.program.includes[index]!;
+    let header: HeaderName;
+    if (include.form === 'macro') {
+      const operand: Expandable<HeaderName> = loaded.operand(index);
+      const { conditions } = this.#parts;
+      header =
+        conditions.known(operand, this) ?? this.#guarded(frame, () => conditions.header(operand, this));
+    } else header = include as HeaderName;
+    const start = this.#start(header, include.directive === 'include_next', frame);
+    this.#include(start, header.name, include.directive === 'import', frame);
+  }
+}
