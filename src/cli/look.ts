@@ -1,5 +1,3 @@
-// Commands that look: status, explain, describe, hash.
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { baseName, parseRef } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, type Thunk } from '../ir/thunk.ts';
@@ -7,6 +5,7 @@ import { runtimePaths } from '../native/paths.ts';
 import type { HistoryRecord } from '../session/history.ts';
 import { placeholderAt } from '../session/tree.ts';
 import { hashFile, LocalStore } from '../store/local.ts';
+import { tryStat } from '../store/stat.ts';
 import { connectIfRunning, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
@@ -118,7 +117,7 @@ export async function explain(what: string, json: boolean): Promise<number> {
     print(JSON.stringify(explained, null, 2));
     return EXIT.ok;
   }
-  const exists = statSync(path, { throwIfNoEntry: false });
+  const exists = tryStat(path);
   print(
     explained.ref
       ? `${path} is a placeholder for ${explained.ref}`

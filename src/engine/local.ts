@@ -7,6 +7,7 @@ import { isValue, type ObjectName } from '../ir/name.ts';
 import type { Arg } from '../ir/thunk.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
+import { tryStat } from '../store/stat.ts';
 import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome } from './engine.ts';
 import type { ProcessRunner, RunResult } from './process-runner.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -93,8 +94,7 @@ export function argumentZero(job: ForceJob): string {
   const { realTool, searchPath } = job.placement;
   for (const directory of searchPath.split(':')) {
     const path = `${directory}/${job.thunk.tool}`;
-    if (statSync(path, { throwIfNoEntry: false })?.isFile())
-      return path === realTool ? job.thunk.tool : realTool;
+    if (tryStat(path)?.isFile()) return path === realTool ? job.thunk.tool : realTool;
   }
   return realTool;
 }

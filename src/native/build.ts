@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { tryStat } from '../store/stat.ts';
 import { OWN_NAMES, shimNames } from './names.ts';
 
 export interface NativeOptions {
@@ -72,8 +73,7 @@ function findCompiler(env: NativeOptions['env'], directories: readonly string[])
   const told = env['GG_HOST_CC'];
   for (const name of told ? [told] : ['cc', 'gcc', 'clang']) {
     if (name.startsWith('/')) return name;
-    for (const d of directories)
-      if (statSync(join(d, name), { throwIfNoEntry: false })?.isFile()) return join(d, name);
+    for (const d of directories) if (tryStat(join(d, name))?.isFile()) return join(d, name);
   }
   throw new NativeBuildError('no C compiler on PATH', 'install gcc, or name one by GG_HOST_CC');
 }

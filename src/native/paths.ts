@@ -1,7 +1,8 @@
 // Where the state, the socket and the lock are: the same rules as wrappers/shim.c (session/protocol.ts describes them).
-import { lstatSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROTOCOL_VERSION } from '../session/protocol.ts';
+import { tryLstatNs } from '../store/stat.ts';
 
 export interface RuntimePaths {
   readonly stateDir: string;
@@ -18,8 +19,8 @@ export function fnv1a64(text: string): string {
 }
 
 function ownDirectory(path: string, uid: number): boolean {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  return stat?.isDirectory() === true && stat.uid === uid;
+  const stat = tryLstatNs(path);
+  return stat?.isDirectory() === true && Number(stat.uid) === uid;
 }
 
 export function runtimePaths(env: Readonly<Record<string, string | undefined>>, uid: number): RuntimePaths {

@@ -19,6 +19,7 @@ import { baseName, type ObjectRef, tagOf } from '../ir/name.ts';
 import { mayBePlaceholder, readPlaceholder, SIZE_BY_FORM } from '../ir/placeholder.ts';
 import { readHead } from '../store/head.ts';
 import type { LocalStore } from '../store/local.ts';
+import { tryStat } from '../store/stat.ts';
 import type { Placer } from '../writeback/writeback.ts';
 import type { Forcer } from './forcer.ts';
 
@@ -52,7 +53,7 @@ export function readMembers(archive: Buffer): Member[] | undefined {
 export function placeholdersInArchive(absPath: string): ObjectRef[] {
   const head = readHead(absPath, 8);
   if (head?.toString('latin1') !== MAGIC) return [];
-  const sizeBytes = statSync(absPath, { throwIfNoEntry: false })?.size ?? 0;
+  const sizeBytes = tryStat(absPath)?.size ?? 0;
   if (mayBePlaceholder(sizeBytes)) {
     const whole = readHead(absPath, 512);
     if (whole && readPlaceholder(whole)) return [];

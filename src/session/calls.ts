@@ -1,5 +1,5 @@
 // Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
-import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
 import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
@@ -16,6 +16,7 @@ import {
 import { modelFor } from '../models/registry.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
+import { tryStat } from '../store/stat.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
 import { ancestryOf } from './ancestry.ts';
@@ -142,7 +143,7 @@ export class Calls {
     if (session.failedPaths.size === 0) return false;
     return request.args.some((a) => {
       const path = absolute(request.cwd, a);
-      return session.failedPaths.has(path) && !statSync(path, { throwIfNoEntry: false });
+      return session.failedPaths.has(path) && !tryStat(path);
     });
   }
 
@@ -169,7 +170,7 @@ export class Calls {
       const eq = word.indexOf('=');
       if (eq > 0) candidates.add(absolute(request.cwd, word.slice(eq + 1)));
     }
-    const paths = [...candidates].filter((p) => statSync(p, { throwIfNoEntry: false })?.isFile());
+    const paths = [...candidates].filter((p) => tryStat(p)?.isFile());
     if (why.inputs === 'all')
       for (const o of this.#p.journal.outstanding())
         if (this.#concerns(o.project, o.path, request, session)) paths.push(o.path);
@@ -382,12 +383,12 @@ export class Calls {
 /** The mode the tool would give: its own for a new file, the file's for one edited in place. */
 function modeOf(output: PlannedOutput, path: string, umask: number): number {
   if (output.mode !== undefined) return output.mode & ~umask;
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = tryStat(path);
   return stat ? stat.mode & 0o7777 : 0o666 & ~umask;
 }
 
 function canCreate(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = tryStat(path);
   if (stat && !stat.isFile()) return false;
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);

@@ -4,6 +4,7 @@ import { baseName } from '../ir/name.ts';
 import { decodeThunk } from '../ir/thunk.ts';
 import type { FileStat, ModelContext } from '../models/model.ts';
 import type { QueryRunner, Scanner, ScanRequest, ScanResult } from '../scan/scanner.ts';
+import { tryStat } from '../store/stat.ts';
 import type { Store } from '../store/store.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import type { Journal } from './journal.ts';
@@ -38,7 +39,7 @@ export class Contexts {
     const { store, journal, toolchains, scanner } = this.#parts;
     return {
       stat: (absPath): FileStat | undefined => {
-        const s = statSync(absPath, { throwIfNoEntry: false });
+        const s = tryStat(absPath);
         if (!s) return undefined;
         return {
           kind: s.isFile() ? 'file' : s.isDirectory() ? 'directory' : 'other',

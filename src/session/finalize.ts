@@ -1,9 +1,10 @@
 // The end of a build: forces what is outstanding, finds placeholders that were moved or copied, heals archives, and goes on
 // until the tree holds none.
-import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { baseName, type ObjectName } from '../ir/name.ts';
 import { mayBePlaceholder } from '../ir/placeholder.ts';
+import { tryStat } from '../store/stat.ts';
 import { placeholdersInArchive } from './archives.ts';
 import type { Forcer } from './forcer.ts';
 import type { Journal, Outstanding } from './journal.ts';
@@ -99,7 +100,7 @@ export async function finalize(
     }
     await Promise.all([...targets].map((name) => forcer.reductor.force(name, session.id)));
     const roots = scope.paths
-      ? scope.paths.filter((p) => statSync(p, { throwIfNoEntry: false })?.isDirectory())
+      ? scope.paths.filter((p) => tryStat(p)?.isDirectory())
       : [session.options.cwd, ...session.directories];
     const found = await findPlaceholders(roots, startedMs);
     const single = (scope.paths ?? []).filter((p) => placeholderAt(p) !== undefined);

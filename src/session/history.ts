@@ -1,5 +1,6 @@
 // What became of each path, for `gg explain`: an append-only file of JSON lines, renamed to .1 when it is full.
-import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync } from 'node:fs';
+import { tryStat } from '../store/stat.ts';
 
 export interface HistoryRecord {
   readonly path: string;
@@ -39,8 +40,7 @@ export class History {
     const text = `${this.#held.join('\n')}\n`;
     this.#held = [];
     try {
-      if ((statSync(this.#file, { throwIfNoEntry: false })?.size ?? 0) > FILE_BYTES_MAX)
-        renameSync(this.#file, `${this.#file}.1`);
+      if ((tryStat(this.#file)?.size ?? 0) > FILE_BYTES_MAX) renameSync(this.#file, `${this.#file}.1`);
       appendFileSync(this.#file, text, { mode: 0o600 });
     } catch {
       // A history that cannot be written must not stop a build.

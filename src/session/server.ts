@@ -1,8 +1,9 @@
 // The session server: one per user, answers shims and our command line over a Unix socket that only its user can reach.
-import { chmodSync, existsSync, lstatSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Engine } from '../engine/engine.ts';
+import { tryStat } from '../store/stat.ts';
 import { readCallRequest } from './call-request.ts';
 import type { Answer, Calls } from './calls.ts';
 import { finalize, inScope } from './finalize.ts';
@@ -149,7 +150,7 @@ export class SessionServer {
 
 /** A caller must be a process of the same user; the socket's directory already keeps others out. */
 function ownProcess(pid: number): boolean {
-  const stat = statSync(`/proc/${pid}`, { throwIfNoEntry: false });
+  const stat = tryStat(`/proc/${pid}`);
   return stat === undefined || stat.uid === process.getuid?.() || process.getuid?.() === 0 || stat.uid === 0;
 }
 

@@ -1,12 +1,11 @@
-// The user's tree as the session sees it: which files are placeholders, and of what.
-import { statSync } from 'node:fs';
 import type { ObjectRef } from '../ir/name.ts';
 import { MARK_WITHIN, mayBePlaceholder, readPlaceholder } from '../ir/placeholder.ts';
 import { readHead } from '../store/head.ts';
+import { tryStat } from '../store/stat.ts';
 
 /** The thunk output a file stands for; undefined for anything that is no placeholder. */
 export function placeholderAt(absPath: string): ObjectRef | undefined {
-  const stat = statSync(absPath, { throwIfNoEntry: false });
+  const stat = tryStat(absPath);
   if (!stat?.isFile() || !mayBePlaceholder(stat.size)) return undefined;
   const head = readHead(absPath, MARK_WITHIN);
   return head ? readPlaceholder(head) : undefined;

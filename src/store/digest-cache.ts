@@ -1,9 +1,6 @@
-// Digests of the user's files by (device, inode, size, mtime, ctime), so that a file is hashed once while it stands still.
-// A file changed so recently that a second change could carry the same timestamps is never answered from memory (git's
-// rule for racy files).
-import { statSync } from 'node:fs';
 import type { ObjectName } from '../ir/name.ts';
 import { hashFile } from './local.ts';
+import { tryStatNs } from './stat.ts';
 
 interface Entry {
   readonly identity: string;
@@ -22,7 +19,7 @@ export class DigestCache {
 
   /** The file's name as a value; undefined when it is missing, unreadable or not a regular file. */
   digest(absPath: string): ObjectName | undefined {
-    const stat = statSync(absPath, { throwIfNoEntry: false, bigint: true });
+    const stat = tryStatNs(absPath);
     if (!stat?.isFile()) return undefined;
     const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
     const known = this.#entries.get(absPath);
@@ -42,7 +39,7 @@ export class DigestCache {
 
   /** Notes what a file holds that we have just written ourselves. */
   note(absPath: string, name: ObjectName): void {
-    const stat = statSync(absPath, { throwIfNoEntry: false, bigint: true });
+    const stat = tryStatNs(absPath);
     if (!stat) return;
     const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
     this.#entries.set(absPath, { identity, name, settled: true });

@@ -18,12 +18,12 @@ import {
   readSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { nameThunk, nameValue, type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import { decodeReduction, encodeReduction } from './reductions.ts';
+import { tryStat } from './stat.ts';
 import type { Reduction, Store } from './store.ts';
 
 const HASH_CHUNK_BYTES = 1024 * 1024;
@@ -78,7 +78,7 @@ export class LocalStore implements Store {
   }
 
   has(name: ObjectName): boolean {
-    const stat = statSync(this.#file('cas', name), { throwIfNoEntry: false });
+    const stat = tryStat(this.#file('cas', name));
     return stat !== undefined && stat.size === sizeOf(name);
   }
 

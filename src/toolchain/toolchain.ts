@@ -1,10 +1,11 @@
 // The user's compiler as content: which files a tool consists of, and one digest over them. Two tools with the same
 // digest give the same bytes for the same thunk; a changed compiler changes every name.
 import { createHash } from 'node:crypto';
-import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
+import { tryStat, tryStatNs } from '../store/stat.ts';
 
 export interface Toolchain {
   /** Digest over the files' contents and paths; the `toolchain` of thunks. */
@@ -62,7 +63,7 @@ function followLinks(absPath: string, links: Map<string, string>): string {
 function identityOf(files: readonly string[]): string {
   return files
     .map((f) => {
-      const s = statSync(f, { throwIfNoEntry: false, bigint: true });
+      const s = tryStatNs(f);
       return s ? `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}` : 'gone';
     })
     .join('|');
@@ -128,14 +129,14 @@ export class Toolchains {
           const found = searchPath
             .split(':')
             .map((d) => join(d, answer))
-            .find((f) => statSync(f, { throwIfNoEntry: false })?.isFile());
+            .find((f) => tryStat(f)?.isFile());
           if (found !== undefined) programs.push(found);
         }
       }
     }
     const elf: string[] = [];
     for (const program of programs) {
-      if (!statSync(program, { throwIfNoEntry: false })?.isFile()) continue;
+      if (!tryStat(program)?.isFile()) continue;
       files.add(followLinks(program, links));
       elf.push(realpathSync(program));
     }

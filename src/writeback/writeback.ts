@@ -1,9 +1,7 @@
-// Puts values where their placeholders stand: same mode, same mtime to the nanosecond (ninja stores output mtimes), the
-// same inode where others hold on to it. Nothing is written unless the file still is that placeholder.
-import { lstatSync, statSync } from 'node:fs';
 import type { ObjectRef } from '../ir/name.ts';
 import { MARK_WITHIN, mayBePlaceholder, readPlaceholder } from '../ir/placeholder.ts';
 import { readHead } from '../store/head.ts';
+import { tryLstatNs, tryStatNs } from '../store/stat.ts';
 
 export interface PlaceRequest {
   readonly source: string;
@@ -29,9 +27,9 @@ export async function writeBack(
   place: Placer,
   options: { readonly sameInode: boolean },
 ): Promise<WritebackResult> {
-  const link = lstatSync(dest, { throwIfNoEntry: false, bigint: true });
+  const link = tryLstatNs(dest);
   if (!link) return 'not-there';
-  const stat = link.isSymbolicLink() ? statSync(dest, { throwIfNoEntry: false, bigint: true }) : link;
+  const stat = link.isSymbolicLink() ? tryStatNs(dest) : link;
   if (!stat?.isFile() || !mayBePlaceholder(Number(stat.size))) return 'not-there';
   const head = readHead(dest, MARK_WITHIN);
   if (!head || readPlaceholder(head) !== ref) return 'not-there';
