@@ -7,6 +7,7 @@ import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
 import { runtimePaths } from '../native/paths.ts';
 import { Spawner } from '../native/spawner.ts';
+import { FastScanner } from '../scan/fast-scanner.ts';
 import { GccMScanner } from '../scan/gcc-m.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { healArchive } from '../session/archives.ts';
@@ -69,7 +70,9 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     return { code: r.startErrno !== 0 ? 127 : r.exitCode, stdout: r.stdout, stderr: r.stderr };
   };
   const toolchains = new Toolchains(query, (path) => digests.digest(path));
-  const scanner = new GccMScanner(query);
+  const asking = new GccMScanner(query);
+  const reading = new FastScanner({ query, fallback: asking, cacheDir: join(stateDir, 'scan'), watch: true });
+  const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
   const journal = new Journal(join(stateDir, 'journal'));
   const history = new History(join(stateDir, 'history.jsonl'));
   const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
@@ -114,6 +117,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     detached,
     heal,
     ended: async () => {
+      await reading.close();
       process.exit(0);
     },
   });
