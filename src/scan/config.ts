@@ -145,7 +145,10 @@ export class Configs {
       if (marker) own = /^<(?:built-in|command-line)>$/.test(marker[1]!);
       else if (own && /^#(?:define|undef) /.test(line)) macroLines.push(line);
     }
-    const version = macroLines.find((line) => line.startsWith('#define __GNUC__ '))?.slice(17);
+    // -undef takes the macro away.
+    const version =
+      macroLines.find((line) => line.startsWith('#define __GNUC__ '))?.slice(17) ??
+      /^gcc version (\d+)\./m.exec(log)?.[1];
     const clang = macroLines.some((line) => line.startsWith('#define __clang__ '));
     if (version === undefined || clang || !VERSIONS.has(version))
       throw new ConfigError('unsupported-compiler', clang ? 'clang' : `gcc ${version ?? '?'}`);

@@ -24,6 +24,8 @@ interface Group {
   /** Jumps to the end. */
   readonly exits: number[];
   sawElse: boolean;
+  /** A branch where none may be. The compiler says so whichever branch it takes. */
+  broken: string | undefined;
 }
 
 export class DirectiveReader {
@@ -76,7 +78,7 @@ export class DirectiveReader {
       case 'pragma':
         return this.#pragma(rest);
       case 'error':
-        return this.#fail(`#error${rest}`);
+        return this.fail(`#error${rest}`);
       case 'line':
       case 'warning':
       case 'ident':
@@ -87,14 +89,14 @@ export class DirectiveReader {
       case 'embed':
         return this.handOver(`#${name}`);
       default:
-        if (!(this.#mode & MODE.assembler)) this.#fail(`#${name}`);
+        if (!(this.#mode & MODE.assembler)) this.fail(`#${name}`);
     }
   }
 
   finish(): Program {
     if (this.#groups.length > 0) {
       while (this.#groups.length > 0) this.#close(true);
-      this.#fail('#if without #endif');
+      this.fail('#if without #endif');
     }
     const ops = Int32Array.from(this.#ops);
     const guarded = ops[0] === OP.IFNDEF && ops[2] === ops.length;
@@ -111,7 +113,8 @@ export class DirectiveReader {
     this.#emit(OP.HAND_OVER, this.#details.push(detail) - 1, 0);
   }
 
-  #fail(detail: string): void {
+  /** The compiler reports an error here. */
+  fail(detail: string): void {
     this.#emit(OP.ERROR, this.#details.push(detail) - 1, 0);
   }
 
@@ -156,6 +159,7 @@ export class DirectiveReader {
       pending: -1,
       exits: [],
       sawElse: false,
+      broken: undefined,
     };
     this.#groups.push(group);
     return group;
@@ -199,7 +203,11 @@ export class DirectiveReader {
 
   #elif(test: () => void): void {
     const group = this.#groups.at(-1);
-    if (!group || group.sawElse) return this.#fail('#elif without #if');
+    if (!group) return this.fail('#elif without #if');
+    if (group.sawElse) {
+      group.broken ??= '#elif after #else';
+      return;
+    }
     // After a branch that is always taken nothing is looked at.
     this.#nextBranch(group);
     test();
@@ -207,25 +215,29 @@ export class DirectiveReader {
 
   #else(): void {
     const group = this.#groups.at(-1);
-    if (!group || group.sawElse) return this.#fail('#else without #if');
+    if (!group) return this.fail('#else without #if');
+    if (group.sawElse) {
+      group.broken ??= '#else after #else';
+      return;
+    }
     group.sawElse = true;
     this.#nextBranch(group);
   }
 
   #endif(): void {
-    if (this.#groups.length === 0) return this.#fail('#endif without #if');
+    if (this.#groups.length === 0) return this.fail('#endif without #if');
     this.#close(false);
   }
 
   #close(keep: boolean): void {
     const group = this.#groups.pop()!;
-    if (!keep && group.substance === this.#substance) {
-      this.#ops.length = group.start;
-      return;
+    if (!keep && group.substance === this.#substance) this.#ops.length = group.start;
+    else {
+      const end = this.#ops.length;
+      if (group.pending >= 0) this.#ops[group.pending + 2] = end;
+      for (const exit of group.exits) this.#ops[exit + 2] = end;
     }
-    const end = this.#ops.length;
-    if (group.pending >= 0) this.#ops[group.pending + 2] = end;
-    for (const exit of group.exits) this.#ops[exit + 2] = end;
+    if (group.broken !== undefined) this.fail(group.broken);
   }
 
   #include(directive: Include['directive'], rest: string): void {
@@ -261,7 +273,7 @@ export class DirectiveReader {
       case 'pch_preprocess':
         return this.handOver(`#pragma${rest}`);
       case 'error':
-        return this.#fail(`#pragma${rest}`);
+        return this.fail(`#pragma${rest}`);
       case 'target':
       case 'optimize':
         this.#emit(OP.TARGET, this.#details.push(`#pragma${rest}`) - 1, 0);

@@ -15,7 +15,6 @@ const STAR = 42;
 const PERCENT = 37;
 const COLON = 58;
 const BACKSLASH = 92;
-const QUESTION = 63;
 
 /** Bytes that may end a run of plain text. */
 const STOPS = new Uint8Array(256);
@@ -49,9 +48,30 @@ function unifyNewlines(bytes: Buffer): Buffer {
   return out.subarray(0, length);
 }
 
+const TRIGRAPHS: ReadonlyMap<string, string> = new Map([
+  ['=', '#'],
+  ['/', '\\'],
+  ["'", '^'],
+  ['(', '['],
+  [')', ']'],
+  ['!', '|'],
+  ['<', '{'],
+  ['>', '}'],
+  ['-', '~'],
+]);
+
+/** Only where there are no raw strings, which would keep theirs. */
+function replaceTrigraphs(bytes: Buffer): Buffer {
+  const text = bytes.toString('latin1');
+  return Buffer.from(
+    text.replace(/\?\?([=/'()!<>-])/g, (_, c: string) => TRIGRAPHS.get(c)!),
+    'latin1',
+  );
+}
+
 function hasTrigraph(bytes: Buffer): boolean {
   for (let i = bytes.indexOf('??'); i >= 0; i = bytes.indexOf('??', i + 1)) {
-    if (i + 2 < bytes.length && "=/'()!<>-".includes(String.fromCharCode(bytes[i + 2]!))) return true;
+    if (i + 2 < bytes.length && TRIGRAPHS.has(String.fromCharCode(bytes[i + 2]!))) return true;
   }
   return false;
 }
@@ -62,6 +82,8 @@ class Lexer {
   readonly #end: number;
   readonly #mode: number;
   readonly #stops: Uint8Array;
+  /** A comment or a raw string had no end. */
+  #unterminated = false;
 
   constructor(bytes: Buffer, mode: number) {
     const unified = unifyNewlines(bytes);
@@ -86,6 +108,7 @@ class Lexer {
         p = this.#directive(this.#splices(p + 1) + 1, reader);
       else p = this.#textLine(p);
     }
+    if (this.#unterminated) reader.fail('comment or raw string without an end');
   }
 
   #isDigraphHash(p: number): boolean {
@@ -134,7 +157,10 @@ class Lexer {
       q++;
       for (;;) {
         q = b.indexOf(STAR, q);
-        if (q < 0) return this.#end;
+        if (q < 0) {
+          this.#unterminated = true;
+          return this.#end;
+        }
         q++;
         const after = b[q] === BACKSLASH ? this.#splices(q) : q;
         if (b[after] === SLASH) return after + 1;
@@ -193,7 +219,9 @@ class Lexer {
     }
     if (b[open] !== 0x28) return -1;
     const close = b.indexOf(`)${b.toString('latin1', p + 1, open)}"`, open, 'latin1');
-    return close < 0 ? this.#end : close + (open - p) + 1;
+    if (close >= 0) return close + (open - p) + 1;
+    this.#unterminated = true;
+    return this.#end;
   }
 
   /** Past a line that is no directive, the comments and raw strings that start on it included. */
@@ -305,7 +333,8 @@ class Lexer {
 /** The directives of a file under these lexing rules. */
 export function lexFile(bytes: Buffer, mode: number, symbols: Symbols): Program {
   const reader = new DirectiveReader(mode, symbols);
-  if (mode & MODE.trigraphs && bytes.includes(QUESTION) && hasTrigraph(bytes)) reader.handOver('trigraphs');
-  else new Lexer(bytes, mode).run(reader);
+  if (!(mode & MODE.trigraphs) || !hasTrigraph(bytes)) new Lexer(bytes, mode).run(reader);
+  else if (mode & (MODE.rawStrings | MODE.digitSeparators | MODE.assembler)) reader.handOver('trigraphs');
+  else new Lexer(replaceTrigraphs(bytes), mode).run(reader);
   return reader.finish();
 }

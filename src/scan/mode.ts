@@ -55,7 +55,8 @@ export function lexingMode(
   if (flags.assembler) return common | MODE.assembler | MODE.lineComments;
   const cplusplus = number('__cplusplus');
   const strict = macro('__STRICT_ANSI__') !== undefined;
-  const trigraphs = strict ? MODE.trigraphs : 0;
+  // C++17 did away with them.
+  const trigraphs = strict && cplusplus <= 201402 ? MODE.trigraphs : 0;
   if (cplusplus > 0) {
     return (
       common |

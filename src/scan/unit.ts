@@ -2,6 +2,7 @@
 import type { Conditions, Expandable, HeaderName, Scene } from './conditions.ts';
 import type { Config } from './config.ts';
 import { ConditionError } from './expression.ts';
+import { MODE } from './mode.ts';
 import { type Include, OP, OP_STRIDE } from './program.ts';
 import type { LoadedProgram, Programs } from './programs.ts';
 import type { ScanIncomplete, ScanIncompleteReason } from './scanner.ts';
@@ -137,7 +138,7 @@ export class Unit implements Scene {
       if (entry.file) this.#stack(entry, false, frame);
     }
     for (const name of includes) this.#include(start, name, false, frame);
-    this.#run(this.#program(main), frame);
+    this.#run(this.#program(main, 0), frame);
   }
 
   hasInclude(header: HeaderName, next: boolean): boolean {
@@ -202,8 +203,10 @@ export class Unit implements Scene {
     this.#stack(entry, once, frame);
   }
 
-  #program(entry: Entry): LoadedProgram {
-    const program = this.#parts.programs.of(entry.file!, this.mode);
+  #program(entry: Entry, system: number): LoadedProgram {
+    // Strict C90 has line comments in system headers.
+    const mode = system > 0 ? this.mode | MODE.lineComments : this.mode;
+    const program = this.#parts.programs.of(entry.file!, mode);
     this.#parts.workspace.grow();
     this.macros = this.#parts.workspace.macros;
     if (!program) throw new Stop('unreadable-file', entry.path, true);
@@ -217,12 +220,12 @@ export class Unit implements Scene {
       this.#markOnce(entry);
       if (entry.stacked) return;
     }
-    const program = this.#program(entry);
+    const system = Math.max(from.system, entry.node!.system);
+    const program = this.#program(entry, system);
     const { guard } = program.program;
     if (entry.stacked && guard >= 0 && this.macros[guard] !== UNDEFINED) return;
     if ((once || this.#once.length > 0) && this.#isTwin(entry, once)) return;
     if (from.depth + 1 >= DEPTH_MAX) throw new Stop('too-deep', entry.path, false);
-    const system = Math.max(from.system, entry.node!.system);
     if (!entry.stacked) {
       entry.stacked = true;
       this.#list(entry, system);

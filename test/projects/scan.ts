@@ -36,8 +36,7 @@ function splitWords(line: string): string[] {
     if (blank !== undefined) {
       if (word !== undefined) words.push(word);
       word = undefined;
-    } else
-      word = (word ?? '') + (single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? escaped ?? plain ?? '');
+    } else word = (word ?? '') + (single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? escaped ?? plain ?? '');
   }
   if (word !== undefined) words.push(word);
   return words;
@@ -47,11 +46,10 @@ const COMPILER = /(?:^|\/)(?:[\w.-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-[0-9.]+)?$/;
 const SOURCE = /\.(?:c|cc|cpp|cxx|C|S)$/;
 
 function makeCommands(directory: string): Command[] {
-  const run = spawnSync('make', ['-n', '-k', '-w', 'all'], {
+  const run = spawnSync('make', ['-n', '-k', '-w', 'all', 'MALLOC=libc'], {
     cwd: directory,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    env: { ...process.env, MALLOC: 'libc' },
   });
   const stack = [directory];
   const commands: Command[] = [];
@@ -147,7 +145,9 @@ const query: QueryRunner = (file, args, options) =>
 const truth = new GccMScanner(query);
 const scanner = new FastScanner({
   query,
-  fallback: { scan: async () => ({ kind: 'incomplete', reason: 'self-check-failed', detail: 'handed over' }) },
+  fallback: {
+    scan: async () => ({ kind: 'incomplete', reason: 'self-check-failed', detail: 'handed over' }),
+  },
   watch: true,
   ...(values.cache === undefined ? {} : { cacheDir: values.cache }),
 });
@@ -196,7 +196,9 @@ for (const place of positionals) {
       if (ours.kind !== 'found') console.log(`    ${ours.reason}: ${ours.detail}`);
       else {
         const at = theirs.files.findIndex((file, k) => file !== ours.files[k]);
-        console.log(`    time ${ours.usesTime} ${theirs.usesTime}; ours ${ours.files.length}, gcc ${theirs.files.length}`);
+        console.log(
+          `    time ${ours.usesTime} ${theirs.usesTime}; ours ${ours.files.length}, gcc ${theirs.files.length}`,
+        );
         if (at >= 0) console.log(`    at ${at}: ours ${ours.files[at]}, gcc ${theirs.files[at]}`);
       }
     }
