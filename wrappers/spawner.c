@@ -356,12 +356,13 @@ static int copy_bytes(int from, int to) {
   }
 }
 
-static int place(const char *source, const char *asked, mode_t mode, const struct timespec *mtime, uint32_t flags) {
+static int place(const char *source, const char *asked, mode_t mode, const struct timespec *mtime, uint64_t inode, uint32_t flags) {
   char dest[PATH_MAX], temporary[PATH_MAX + 32];
   struct stat st;
   if (strlen(asked) >= sizeof dest) return ENAMETOOLONG;
   strcpy(dest, asked);
   if (lstat(asked, &st) == 0 && S_ISLNK(st.st_mode) && !realpath(asked, dest)) return errno;
+  if (inode && (stat(dest, &st) < 0 || st.st_ino != inode)) return ESTALE;
   int from = open(source, O_RDONLY | O_CLOEXEC);
   if (from < 0) return errno;
   int to;
@@ -398,6 +399,7 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   if (close(to) < 0 && !error) error = errno;
   close(from);
   if (!(flags & SAME_INODE)) {
+    if (!error && inode && (lstat(dest, &st) < 0 || st.st_ino != inode)) error = ESTALE;
     if (!error && rename(temporary, dest) < 0) error = errno;
     if (error) unlink(temporary);
   }
@@ -420,8 +422,9 @@ static void handle(uint32_t id, unsigned char op, unsigned char *body, size_t le
     struct timespec mtime = {0};
     mtime.tv_sec = get64(&in);
     mtime.tv_nsec = get32(&in);
+    uint64_t inode = get64(&in);
     uint32_t flags = get32(&in);
-    answer_errno(id, op, in.bad ? EBADMSG : place(source, dest, mode, &mtime, flags));
+    answer_errno(id, op, in.bad ? EBADMSG : place(source, dest, mode, &mtime, inode, flags));
     free(source);
     free(dest);
     return;

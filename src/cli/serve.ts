@@ -82,7 +82,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
   sessions.set(detached.id, detached);
   const place = (request: PlaceRequest): Promise<number> => runner.place(request);
-  const forcer = new Forcer({ store, engine, journal, digests, history, place, sessions });
+  const forcer = new Forcer({ store, engine, journal, history, place, sessions });
   const contexts = new Contexts({ store, journal, toolchains, scanner, query });
   const ranlib = onPath('ranlib');
   const heal = (path: string, owner: string): Promise<boolean> =>

@@ -156,6 +156,7 @@ export class Spawner implements ProcessRunner {
         .u32(request.mode)
         .u64(ns / 1_000_000_000n)
         .u32(Number(ns % 1_000_000_000n))
+        .u64(request.inode ?? 0n)
         .u32(flags),
     );
     return answer ? answer.readUInt32LE(0) : EPIPE;

@@ -311,7 +311,6 @@ export class Calls {
         });
         if (errno !== 0) return RUN;
         this.#p.journal.settle(dest);
-        this.#p.digests.note(dest, value);
       }
       stdout.push(node.stdout);
       stderr.push(node.stderr);
@@ -347,12 +346,11 @@ export class Calls {
         for (const output of f.planned.outputs) {
           const path = absolute(request.cwd, output.path);
           const ref = outputRef(f.name, output.tag);
-          this.#p.journal.promise({ path, ref, project: project ?? request.cwd, sides });
-          this.#write(
-            path,
-            writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target }),
-            modeOf(output, path, request.umask),
-          );
+          const bytes = writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target });
+          await this.#p.forcer.withPath(path, async () => {
+            this.#p.journal.promise({ path, ref, project: project ?? request.cwd, sides });
+            this.#write(path, bytes, modeOf(output, path, request.umask));
+          });
           session.directories.add(dirname(path));
           session.paths.add(path);
           session.failedPaths.delete(path);

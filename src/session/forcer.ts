@@ -5,7 +5,6 @@ import type { Failure, ForceNode } from '../force/node.ts';
 import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';
 import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
-import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { type Placer, writeBack } from '../writeback/writeback.ts';
 import type { History } from './history.ts';
@@ -17,7 +16,6 @@ export interface ForcerParts {
   readonly store: LocalStore;
   readonly engine: Engine;
   readonly journal: Journal;
-  readonly digests: DigestCache;
   readonly history: History;
   readonly place: Placer;
   readonly sessions: ReadonlyMap<string, Session>;
@@ -35,6 +33,7 @@ export class Forcer implements ReductorHost {
   readonly #p: ForcerParts;
   /** Paths a waiting reader has open: written into the same inode. */
   readonly #held = new Map<string, number>();
+  readonly #writers = new Map<string, Promise<unknown>>();
 
   constructor(parts: ForcerParts) {
     this.#p = parts;
@@ -84,7 +83,26 @@ export class Forcer implements ReductorHost {
       this.#p.history.note({ path, thunk: node.name, how, wallMs: node.wallMs });
   }
 
-  async #writeBack(path: string, node: ForceNode): Promise<void> {
+  /** One writer at a time for a path: a placeholder that replaces another must not be overwritten by the other's value. */
+  async withPath<T>(path: string, write: () => Promise<T>): Promise<T> {
+    const before = this.#writers.get(path);
+    const mine = (async () => {
+      await before?.catch(() => {});
+      return write();
+    })();
+    this.#writers.set(path, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#writers.get(path) === mine) this.#writers.delete(path);
+    }
+  }
+
+  #writeBack(path: string, node: ForceNode): Promise<void> {
+    return this.withPath(path, () => this.#writeBackAlone(path, node));
+  }
+
+  async #writeBackAlone(path: string, node: ForceNode): Promise<void> {
     const entry = this.#p.journal.at(path);
     if (!entry || baseName(entry.ref) !== node.name) return;
     const problem = await this.#put(path, entry.ref, node);
@@ -109,7 +127,6 @@ export class Forcer implements ReductorHost {
     const source = value === undefined ? undefined : this.store.path(value);
     if (value === undefined || source === undefined) return 2;
     const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });
-    if (result === 'written') this.#p.digests.note(path, value);
     return typeof result === 'object' ? result.errno : 0;
   }
 
@@ -183,10 +200,12 @@ export class Forcer implements ReductorHost {
     try {
       const node = await this.reductor.force(baseName(ref), owner, { urgent: true });
       if (node.state !== 'done') return { kind: 'failed', node };
-      const errno = await this.#put(path, ref, node);
-      if (errno !== 0) return { kind: 'unwritable', errno };
-      if (this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);
-      return { kind: 'real' };
+      const errno = await this.withPath(path, async () => {
+        const problem = await this.#put(path, ref, node);
+        if (problem === 0 && this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);
+        return problem;
+      });
+      return errno === 0 ? { kind: 'real' } : { kind: 'unwritable', errno };
     } finally {
       if (options.open) {
         const left = (this.#held.get(path) ?? 1) - 1;

@@ -36,12 +36,4 @@ export class DigestCache {
     this.#entries.set(absPath, { identity, name, settled: now - newest > RACY_NS });
     return name;
   }
-
-  /** Notes what a file holds that we have just written ourselves. */
-  note(absPath: string, name: ObjectName): void {
-    const stat = tryStatNs(absPath);
-    if (!stat) return;
-    const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-    this.#entries.set(absPath, { identity, name, settled: true });
-  }
 }

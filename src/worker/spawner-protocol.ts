@@ -5,10 +5,10 @@
 // Requests (op):
 //   1 RUN     cwd:str  file:str(absolute)  argv:list(str)  env:list(str, the whole environment)  umask:u32  timeoutMs:u32 (0: none)
 //             stdin /dev/null; stdout and stderr each into an anonymous memory file, sent back; own process group
-//   2 PLACE   source:str  dest:str  mode:u32  mtimeSec:u64  mtimeNsec:u32  flags:u32 (1: into the same inode, 2: set no mtime, 4: set no mode,
+//   2 PLACE   source:str  dest:str  mode:u32  mtimeSec:u64  mtimeNsec:u32  inode:u64 (0: any)  flags:u32 (1: into the same inode, 2: set no mtime, 4: set no mode,
 //             8: remove source afterwards)
 //             copies source to dest: by default into an exclusive temporary file beside dest, then rename; sets mode and mtime (to the
-//             nanosecond) before the rename. Through a symlink: dest is resolved first (the link stays).
+//             nanosecond) before the rename. ESTALE when dest is not `inode` any more. Through a symlink: dest is resolved first (the link stays).
 //   3 KILL    target:u32 (id of a RUN)   SIGTERM to its process group, SIGKILL after 2 s
 //   4 SANDBOX root:str binds:list(str) then as RUN: unshare(user, mount) with the caller's uid and gid mapped to themselves, bind-mounts
 //             each of `binds` (absolute) at the same path under root, chroot to root, then as RUN

@@ -9,10 +9,15 @@ export interface PlaceRequest {
   readonly mode: number;
   readonly mtimeNs: bigint;
   readonly sameInode: boolean;
+  /** Replace only this inode: whoever put another file there since has the say. */
+  readonly inode?: bigint;
 }
 
 /** Copies a file into place; the native spawner implements it (Node loses nanoseconds). @returns errno, 0 when done. */
 export type Placer = (request: PlaceRequest) => Promise<number>;
+
+/** The placer's answer when another inode stands there. */
+const ESTALE = 116;
 
 export type WritebackResult = 'written' | 'not-there' | { readonly errno: number };
 
@@ -39,6 +44,8 @@ export async function writeBack(
     mode: Number(stat.mode) & 0o7777,
     mtimeNs: stat.mtimeNs,
     sameInode: options.sameInode || stat.nlink > 1n || link.isSymbolicLink(),
+    inode: stat.ino,
   });
+  if (errno === ESTALE) return 'not-there';
   return errno === 0 ? 'written' : { errno };
 }
