@@ -167,7 +167,7 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
       run(async () => (await import('./look.ts')).status(flags['json'] !== undefined)),
     )
     .command(
-      'explain PATH',
+      'explain <PATH>',
       'what an artifact is, why it ran or was memoized, why a call was bypassed',
       (y) => y.positional('PATH', { type: 'string', demandOption: true }),
       async (args) => {
@@ -175,15 +175,15 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
       },
     )
     .command(
-      'describe NAME|PATH',
-      'a thunk as text (or with --json)',
+      'describe <NAME>',
+      'the thunk of an object name or a path as text (or with --json)',
       (y) => y.positional('NAME', { type: 'string', demandOption: true }),
       async (args) => {
         code = await (await import('./look.ts')).describe(args.NAME, flags['json'] !== undefined);
       },
     )
     .command(
-      'hash FILE..',
+      'hash <FILE..>',
       "files' object names",
       (y) => y.positional('FILE', { type: 'string', array: true, demandOption: true }),
       async (args) => {

@@ -1,0 +1,97 @@
+// Runs the real product on a copy of a tree, with a server, a store and a socket of its own.
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Counts } from '../../src/report/events.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+const RUN_MS_MAX = 120_000;
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export class Rig {
+  readonly home = mkdtempSync(join(tmpdir(), 'gg-e2e-'));
+  readonly tree = join(this.home, 'tree');
+  readonly env: Record<string, string>;
+
+  constructor() {
+    for (const d of ['run', 'bin']) mkdirSync(join(this.home, d), { mode: 0o700 });
+    this.env = {
+      PATH: `${root}/scripts:${process.env['PATH'] ?? ''}`,
+      HOME: this.home,
+      XDG_RUNTIME_DIR: join(this.home, 'run'),
+      GG_DIR: join(this.home, 'state'),
+      LANG: 'C.UTF-8',
+    };
+  }
+
+  /** A fresh copy of a fixture (a folder below fixtures/) or of any directory, always at the same path. */
+  fresh(source: string): void {
+    rmSync(this.tree, { recursive: true, force: true });
+    cpSync(source.startsWith('/') ? source : join(root, 'fixtures', source), this.tree, {
+      recursive: true,
+      preserveTimestamps: true,
+    });
+  }
+
+  sh(command: string, env: Record<string, string> = {}): Ran {
+    const r: SpawnSyncReturns<Buffer> = spawnSync('bash', ['-c', command], {
+      cwd: this.tree,
+      env: { ...this.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: RUN_MS_MAX,
+    });
+    return { code: r.status ?? -1, out: r.stdout.toString(), err: r.stderr.toString() };
+  }
+
+  /** Counters of the last line of `gg --json ...`. */
+  counts(ran: Ran): Counts {
+    const line = ran.err.split('\n').findLast((l) => l.startsWith('{"type":"summary"'));
+    if (line === undefined) throw new Error(`no summary in: ${ran.err}`);
+    return (JSON.parse(line) as { counts: Counts }).counts;
+  }
+
+  /** The tree as text: kinds, modes, contents. */
+  shot(directory = this.tree, prefix = ''): Map<string, string> {
+    const found = new Map<string, string>();
+    for (const name of readdirSync(directory).sort()) {
+      const path = join(directory, name);
+      const stat = lstatSync(path);
+      const mode = (stat.mode & 0o7777).toString(8);
+      if (stat.isSymbolicLink()) found.set(prefix + name, `link ${readlinkSync(path)}`);
+      else if (stat.isDirectory()) {
+        found.set(prefix + name, `directory ${mode}`);
+        for (const [k, v] of this.shot(path, `${prefix}${name}/`)) found.set(k, v);
+      } else
+        found.set(prefix + name, `${mode} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`);
+    }
+    return found;
+  }
+
+  close(): void {
+    if (existsSync(this.tree)) this.sh('gg stop');
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** What ours prints apart: the lines of a tool. */
+export function toolLines(text: string): string[] {
+  return text.split('\n').filter((l) => !/^(?:gg: |make(?:\[\d+\])?: )/.test(l));
+}
