@@ -21,7 +21,6 @@ export interface Call {
 
 /** Why a model declines; each is counted and listed in the README. */
 export type BypassReason =
-  | 'mode-off'
   | 'asks-version'
   | 'reads-stdin'
   | 'probe'
