@@ -71,7 +71,12 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   };
   const toolchains = new Toolchains(query, (path) => digests.digest(path));
   const asking = new GccMScanner(query);
-  const reading = new FastScanner({ query, fallback: asking, cacheDir: join(stateDir, 'scan'), watch: false });
+  const reading = new FastScanner({
+    query,
+    fallback: asking,
+    cacheDir: join(stateDir, 'scan'),
+    watch: false,
+  });
   const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
   const journal = new Journal(join(stateDir, 'journal'));
   const history = new History(join(stateDir, 'history.jsonl'));

@@ -172,7 +172,7 @@ describe('hello-make', () => {
     rig.sh('gg force hello');
     assert.match(rig.sh('gg explain hello').out, /is a real file/);
     assert.match(rig.sh('gg hash hello.c').out, /^V[0-9a-f]{64}-\d+ {2}hello\.c$/m);
-    assert.doesNotMatch(rig.sh("gg status").out, /tree\/hello$/m);
+    assert.doesNotMatch(rig.sh('gg status').out, /tree\/hello$/m);
     rig.sh('gg force');
     for (const [args, code] of [
       ['forse', 64],
@@ -211,7 +211,10 @@ describe('hello-cmake: a generated header, an object library, a shared and a sta
         );
       assert.ok(built(plain).length >= 12, String(built(plain).length));
       assert.deepEqual(built(rig.shot()), built(plain));
-      assert.match(rig.sh(`${tool} -C b`).out, tool === 'ninja' ? /\[1\/1\] cd .* > out\.txt/ : /Built target app/);
+      assert.match(
+        rig.sh(`${tool} -C b`).out,
+        tool === 'ninja' ? /\[1\/1\] cd .* > out\.txt/ : /Built target app/,
+      );
     });
   }
 });
