@@ -188,6 +188,8 @@ export class DirectiveReader {
   #condition(rest: string): void {
     const simple = SIMPLE_CONDITION.exec(rest);
     const text = rest.trim();
+    // A search in vain is remembered, and an #include of the same name passed over.
+    if (text.includes('__has_include')) this.#substance++;
     if (simple) this.#nameCondition(simple[2] ?? simple[3]!, simple[1] === '');
     else if (text === '0') this.#test(OP.JUMP, 0);
     else if (text !== '1') this.#test(OP.IF, this.#conditions.push(text) - 1);

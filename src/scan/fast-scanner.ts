@@ -188,14 +188,19 @@ export class FastScanner implements Scanner {
   }
 
   /**
-   * Requests wait for the loop's next turn: by then every change made before they were sent has been reported by the
-   * watches. All that wait share one look at the disk.
+   * Requests wait until the loop has polled once more: by then every change made before they were sent has been reported
+   * by the watches. All that wait share one look at the disk.
    */
   #enqueue(job: Job): void {
     this.#queue.push(job);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => this.#turn());
+    this.#afterPoll();
+  }
+
+  /** The first immediate may run before the next poll, the second never does. */
+  #afterPoll(): void {
+    setImmediate(() => setImmediate(() => this.#turn()));
   }
 
   #turn(): void {
@@ -220,7 +225,7 @@ export class FastScanner implements Scanner {
     this.#scheduled = false;
     if (this.#queue.length > 0) {
       this.#scheduled = true;
-      setImmediate(() => this.#turn());
+      this.#afterPoll();
     }
   }
 

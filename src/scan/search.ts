@@ -39,6 +39,8 @@ export interface Entry {
   unit: number;
   stacked: boolean;
   once: boolean;
+  /** __has_include has already said that there is none. */
+  denied: boolean;
   /** The place quote includes of this file start at. */
   beside: SearchNode | undefined;
 }
@@ -253,6 +255,7 @@ export class Search {
       unit: -1,
       stacked: false,
       once: false,
+      denied: false,
       beside: undefined,
     };
     const whole = entry as Entry;

@@ -13,6 +13,8 @@ import type { FileEntry } from './tree.ts';
 
 /** gcc's limit on nested includes. */
 const DEPTH_MAX = 200;
+/** Files read over and over; a unit beyond this would hold up the server. */
+const INCLUDES_MAX = 200_000;
 
 /** Why a unit's list cannot be told; `handOver`: the compiler may know. */
 export class Stop extends Error {
@@ -105,6 +107,7 @@ export class Unit implements Scene {
   readonly #once: Entry[] = [];
   readonly #pushed = new Map<number, number[]>();
   #frame: Frame | undefined;
+  #includes = 0;
 
   constructor(parts: UnitParts) {
     this.#parts = parts;
@@ -145,6 +148,7 @@ export class Unit implements Scene {
     const frame = this.#frame!;
     const entry = this.#find(this.#start(header, next, frame), header.name);
     if (entry.file) this.probed.add(entry.path);
+    else entry.denied = true;
     return entry.file !== undefined;
   }
 
@@ -167,6 +171,7 @@ export class Unit implements Scene {
     entry.unit = this.#number;
     entry.stacked = false;
     entry.once = false;
+    entry.denied = false;
     entry.beside = undefined;
     this.searches.push(entry);
   }
@@ -199,8 +204,9 @@ export class Unit implements Scene {
   #include(start: SearchNode, name: string, once: boolean, frame: Frame): void {
     const node = name.startsWith('/') ? this.#search.nowhere : start;
     const entry = this.#find(node, name);
-    if (!entry.file) throw new Stop('missing-file', name, false);
-    this.#stack(entry, once, frame);
+    if (entry.file) this.#stack(entry, once, frame);
+    // gcc passes silently over an #include of what __has_include has looked for in vain.
+    else if (!entry.denied) throw new Stop('missing-file', name, false);
   }
 
   #program(entry: Entry, system: number): LoadedProgram {
@@ -225,7 +231,8 @@ export class Unit implements Scene {
     const { guard } = program.program;
     if (entry.stacked && guard >= 0 && this.macros[guard] !== UNDEFINED) return;
     if ((once || this.#once.length > 0) && this.#isTwin(entry, once)) return;
-    if (from.depth + 1 >= DEPTH_MAX) throw new Stop('too-deep', entry.path, false);
+    if (from.depth + 1 >= DEPTH_MAX || ++this.#includes > INCLUDES_MAX)
+      throw new Stop('too-deep', entry.path, false);
     if (!entry.stacked) {
       entry.stacked = true;
       this.#list(entry, system);

@@ -615,6 +615,18 @@ const SEARCH: readonly EdgeCase[] = [
     outcome: 'handed over',
   },
   {
+    name: 'an include of what __has_include found missing',
+    files: { 'a.c': '#if __has_include(<nope.h>)\n#endif\n#include "nope.h"\n#include "one.h"\n' },
+  },
+  {
+    name: 'an include of what __has_include found missing, from elsewhere',
+    files: {
+      'a.c': '#if __has_include("nope.h")\n#endif\n#include "d/x.h"\n#include "one.h"\n',
+      'd/x.h': '#include "nope.h"\n',
+    },
+    flags: ['-iquote', 'd', '-I.'],
+  },
+  {
     name: 'line comments in system headers of strict C90',
     files: { 'a.c': '#include <x.h>\n', 's/x.h': '// it is /*\n#include "k.h"\n// */\n', 's/k.h': '' },
     flags: ['-ansi', '-isystem', 's'],
