@@ -317,6 +317,7 @@ export class FastScanner implements Scanner {
     const directories = new Set<Directory>();
     for (const entry of unit.searches) {
       if (entry.final.file) files.add(entry.final.file);
+      for (const file of entry.skipped) files.add(file);
       for (const directory of entry.directories) directories.add(directory);
     }
     const list = [...files];

@@ -32,6 +32,8 @@ export interface Entry {
   readonly path: string;
   /** Directories that were looked into, beyond those of the chains. */
   directories: readonly Directory[];
+  /** Names that were passed over: directories, dangling links. */
+  skipped: readonly FileEntry[];
   /** Spelled paths that were not there. */
   absent: readonly string[];
   /** The tree's when the search was made. */
@@ -192,6 +194,7 @@ export class Search {
     if (entry.shape !== tree.shape) return false;
     for (const directory of entry.directories) if (directory.epoch !== tree.epoch) tree.validate(directory);
     if (entry.shape !== tree.shape) return false;
+    for (const file of entry.skipped) if (file.epoch !== tree.epoch) tree.validateFile(file);
     const { file } = entry;
     if (file && file.epoch !== tree.epoch) tree.validateFile(file);
     return entry.shape === tree.shape;
@@ -199,11 +202,12 @@ export class Search {
 
   #search(start: SearchNode, name: string): Entry {
     const directories: Directory[] = [];
+    const skipped: FileEntry[] = [];
     const absent: string[] = [];
     let node: SearchNode | undefined = start;
     while (node) {
-      const found = this.#look(node, name, directories, absent);
-      if (found) return this.#remember(start, name, { node, file: found, directories, absent });
+      const found = this.#look(node, name, { directories, skipped, absent });
+      if (found) return this.#remember(start, name, { node, file: found, directories, skipped, absent });
       if (node === this.nowhere) break;
       node = node.next;
       if (node && (node === this.quoteHead || node === this.bracketHead)) {
@@ -211,11 +215,12 @@ export class Search {
         return this.#remember(start, name, {
           final: shared.final,
           directories: [...directories, ...shared.directories],
+          skipped: [...skipped, ...shared.skipped],
           absent: [...absent, ...shared.absent],
         });
       }
     }
-    return this.#remember(start, name, { directories, absent });
+    return this.#remember(start, name, { directories, skipped, absent });
   }
 
   #remember(
@@ -226,6 +231,7 @@ export class Search {
       readonly node?: SearchNode;
       readonly file?: FileEntry;
       readonly directories: readonly Directory[];
+      readonly skipped: readonly FileEntry[];
       readonly absent: readonly string[];
     },
   ): Entry {
@@ -240,6 +246,7 @@ export class Search {
       old.final === (found.final ?? old)
     ) {
       old.directories = found.directories;
+      old.skipped = found.skipped;
       old.absent = found.absent;
       old.shape = this.#tree.shape;
       return old;
@@ -250,6 +257,7 @@ export class Search {
       file: found.file,
       path,
       directories: found.directories,
+      skipped: found.skipped,
       absent: found.absent,
       shape: this.#tree.shape,
       unit: -1,
@@ -264,7 +272,12 @@ export class Search {
     return whole;
   }
 
-  #look(node: SearchNode, name: string, directories: Directory[], absent: string[]): FileEntry | undefined {
+  #look(
+    node: SearchNode,
+    name: string,
+    notes: { readonly directories: Directory[]; readonly skipped: FileEntry[]; readonly absent: string[] },
+  ): FileEntry | undefined {
+    const { directories, skipped, absent } = notes;
     const tree = this.#tree;
     const parts = name.split('/');
     const last = parts.pop()!;
@@ -276,7 +289,8 @@ export class Search {
       if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
       reached = part === '' ? reached : join(reached, part);
       directory = tree.child(directory, part);
-      if (!directory) {
+      if (!directory?.exists) {
+        if (directory) directories.push(directory);
         absent.push(reached);
         return undefined;
       }
@@ -284,7 +298,8 @@ export class Search {
     directories.push(directory);
     if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
     const file = directory.exists ? tree.file(directory, last) : undefined;
-    if (file && file.kind !== 'directory') return file;
+    if (file && file.kind !== 'directory' && file.kind !== 'gone') return file;
+    if (file) skipped.push(file);
     absent.push(rooted ? name : join(node.spelled, name));
     return undefined;
   }

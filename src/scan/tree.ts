@@ -14,6 +14,7 @@ import {
   statSync,
   watch,
 } from 'node:fs';
+import { basename } from 'node:path';
 import { setImmediate } from 'node:timers';
 import { isLocal } from './file-systems.ts';
 
@@ -157,6 +158,8 @@ export class Directory {
   epoch = -1;
   dev = -1;
   ino = -1;
+  /** Inode numbers come back; together with this they do not. */
+  birthtimeMs = 0;
   exists = false;
   /** It exists and cannot be listed. */
   unlistable = false;
@@ -228,13 +231,13 @@ export class Tree {
     return directory;
   }
 
-  /** A directory below another. @returns undefined when there is none. */
+  /** A directory below another. @returns undefined when nothing has that name; else it may not exist all the same. */
   child(directory: Directory, name: string): Directory | undefined {
     if (name === '' || name === '.') return directory;
     let child = directory.children.get(name);
     if (child) {
       if (child.epoch !== this.epoch) this.validate(child);
-      return child.exists ? child : undefined;
+      return child;
     }
     // A listing saves a look in vain; it does not name the parent.
     if (name !== '..') {
@@ -243,10 +246,10 @@ export class Tree {
     }
     child = this.directory(directory.path === '/' ? `/${name}` : `${directory.path}/${name}`);
     directory.children.set(name, child);
-    return child.exists ? child : undefined;
+    return child;
   }
 
-  /** A name in a directory that is valid now. @returns undefined when there is nothing of that name. */
+  /** A name in a directory that is valid now. @returns undefined when nothing has that name; a dangling link is `gone`. */
   file(directory: Directory, name: string): FileEntry | undefined {
     let file = directory.files.get(name);
     if (!file) {
@@ -256,7 +259,7 @@ export class Tree {
       directory.files.set(name, file);
     }
     if (file.epoch !== this.epoch) this.validateFile(file);
-    return file.kind === 'gone' ? undefined : file;
+    return file;
   }
 
   validateFile(file: FileEntry): boolean {
@@ -284,13 +287,19 @@ export class Tree {
       }
       return;
     }
-    if (!directory.exists || stat.dev !== directory.dev || stat.ino !== directory.ino) {
+    if (
+      !directory.exists ||
+      stat.dev !== directory.dev ||
+      stat.ino !== directory.ino ||
+      stat.birthtimeMs !== directory.birthtimeMs
+    ) {
       if (directory.exists || directory.asked.size > 0) this.shape++;
       this.#unwatch(directory);
       this.#forget(directory);
       directory.exists = true;
       directory.dev = stat.dev;
       directory.ino = stat.ino;
+      directory.birthtimeMs = stat.birthtimeMs;
       directory.local = isLocal(directory.path, stat.dev);
       this.#list(directory, stat);
       return;
@@ -377,6 +386,8 @@ export class Tree {
   #event(directory: Directory, name: string | null): void {
     if (this.#eventsThisTurn++ === 0) setImmediate(() => this.#turnEnded());
     if (this.#eventsThisTurn === EVENTS_IN_A_TURN_MAX) return this.#distrustAll();
+    // The directory itself moved or went: what is watched is no longer what the path names.
+    if (name === basename(directory.path)) return this.#unwatch(directory);
     if (name === null || directory.changed.size >= CHANGED_NAMES_MAX) {
       directory.changedAll = true;
       for (const file of directory.files.values()) file.dirty = true;

@@ -27,7 +27,7 @@ function random(seed: number): (below: number) => number {
 const DIRECTORIES = ['.', 'i', 'j', 'i/sub', 'j/sub', 'real', 'link'];
 const NAMES = ['a.h', 'b.h', 'sub/c.h', 'd.h'];
 const FLAGS = ['-Ii', '-Ij', '-Ilink', '-Inew'];
-const STEPS = 120;
+const STEPS = 80;
 
 const BODIES = [
   '#include <b.h>\n',
@@ -42,7 +42,7 @@ const BODIES = [
 ];
 
 for (const watch of [true, false]) {
-  for (const seed of [1, 2, 3]) {
+  for (const seed of [3, 9, 10]) {
     test(`changes between scans, ${watch ? 'watched' : 'looked at'}, seed ${seed}`, async () => {
       const rig = makeRig();
       const next = random(seed * 7919);
