@@ -153,6 +153,7 @@ export class FastScanner implements Scanner {
 
   async scan(request: ScanRequest): Promise<ScanResult> {
     this.#scans++;
+    this.#snapshot.load();
     if (request.language === 'assembler') return this.#noted(scanAssembler(request));
     if (this.#distrusted.has(projectOf(request))) return this.#handOver(request, 'self-check-failed');
     const plan = planScan(request);

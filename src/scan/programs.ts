@@ -5,7 +5,7 @@ import { type Marks, marksOf } from './marks.ts';
 import { MODE } from './mode.ts';
 import type { Program } from './program.ts';
 import type { Symbols } from './symbols.ts';
-import { type Content, type FileEntry, identityText } from './tree.ts';
+import { type FileEntry, identityText } from './tree.ts';
 
 /** A program and what evaluating it taught. */
 export class LoadedProgram {
@@ -44,7 +44,7 @@ export class LoadedProgram {
 
 /** What an earlier server lexed. */
 export interface ProgramCache {
-  get(
+  program(
     path: string,
     identity: string,
     mode: number,
@@ -53,7 +53,8 @@ export interface ProgramCache {
 
 /** Programs of one file; there are as many as ways to lex it. */
 interface Shelf {
-  readonly content: Content;
+  /** The file's when they were made. */
+  readonly version: number;
   readonly programs: LoadedProgram[];
 }
 
@@ -63,6 +64,7 @@ export class Programs {
   readonly #cache: ProgramCache;
   readonly #shelves = new Map<FileEntry, Shelf>();
   #lexed = 0;
+  #news = false;
 
   constructor(symbols: Symbols, conditions: Conditions, cache: ProgramCache) {
     this.#symbols = symbols;
@@ -77,31 +79,39 @@ export class Programs {
 
   /** @returns undefined for what cannot be read. */
   of(file: FileEntry, mode: number): LoadedProgram | undefined {
-    const content = file.content();
-    if (!content) return undefined;
     let shelf = this.#shelves.get(file);
-    if (shelf?.content !== content) {
-      shelf = { content, programs: [] };
+    if (shelf?.version !== file.version) {
+      shelf = { version: file.version, programs: [] };
       this.#shelves.set(file, shelf);
     }
-    let loaded = shelf.programs.find((program) => program.mode === mode);
-    if (!loaded) {
-      loaded = this.#load(file, content, mode);
-      shelf.programs.push(loaded);
-    }
+    for (const program of shelf.programs) if (program.mode === mode) return program;
+    const loaded = this.#load(file, mode);
+    if (loaded) shelf.programs.push(loaded);
     return loaded;
   }
 
-  #load(file: FileEntry, content: Content, mode: number): LoadedProgram {
-    const identity = identityText(file.identity!);
-    const known = this.#cache.get(file.path, identity, mode);
+  #load(file: FileEntry, mode: number): LoadedProgram | undefined {
+    if (file.kind !== 'file') return undefined;
+    const known = this.#cache.program(file.path, identityText(file.identity!), mode);
     if (known) return new LoadedProgram(known.program, mode, known.marks, this.#conditions);
+    const content = file.content();
+    if (!content) return undefined;
     this.#lexed++;
+    this.#news = true;
     const bytes = content.bytes();
     const program = lexFile(bytes, mode, this.#symbols);
     const marks = marksOf(bytes, (mode & MODE.assembler) !== 0);
+    // What may yet change unseen is compared by its bytes.
+    if (!file.settled) content.digest();
     content.release();
     return new LoadedProgram(program, mode, marks, this.#conditions);
+  }
+
+  /** Whether anything was lexed since the last call. */
+  takeNews(): boolean {
+    const news = this.#news;
+    this.#news = false;
+    return news;
   }
 
   /** What is worth keeping for the next server. */

@@ -21,6 +21,11 @@ export interface Macro {
   readonly builtin: Builtin | undefined;
 }
 
+/** No macro's text begins so. */
+function builtinKey(builtin: Builtin): string {
+  return `\0${builtin}`;
+}
+
 export class Symbols {
   readonly #ids = new Map<string, number>();
   readonly #names: string[] = [];
@@ -56,8 +61,27 @@ export class Symbols {
     return number;
   }
 
+  /** All names, and the texts of all macros, in the order of their numbers. */
+  dump(): { readonly names: readonly string[]; readonly macros: readonly string[] } {
+    return {
+      names: this.#names,
+      macros: this.macros.map(({ text, builtin }) => (builtin === undefined ? text : builtinKey(builtin))),
+    };
+  }
+
+  /** Takes over a dump, numbers and all. @returns false when there are symbols already. */
+  restore(names: readonly string[], macros: readonly string[]): boolean {
+    if (this.#names.length > 0 || this.macros.length > 1) return false;
+    for (const name of names) this.id(name);
+    for (const text of macros.slice(1)) {
+      if (text.startsWith('\0')) this.builtin(text.slice(1) as Builtin);
+      else this.macro(text);
+    }
+    return true;
+  }
+
   builtin(builtin: Builtin): number {
-    const key = `\0${builtin}`;
+    const key = builtinKey(builtin);
     let number = this.#macroByText.get(key);
     if (number === undefined) {
       number = this.macros.length;

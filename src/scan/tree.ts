@@ -34,18 +34,23 @@ const FILE_BYTES_MAX = 256 * 1024 * 1024;
 /** The bytes of a file as they were at one time. */
 export class Content {
   readonly path: string;
-  /** SHA-256, for comparing files. */
-  readonly digest: string;
-  readonly sizeBytes: number;
-  readonly mtimeSec: number;
   #held: Buffer | undefined;
+  #digest: string | undefined;
 
-  constructor(path: string, bytes: Buffer, mtimeMs: number) {
+  constructor(path: string, bytes: Buffer) {
     this.path = path;
-    this.digest = createHash('sha256').update(bytes).digest('hex');
-    this.sizeBytes = bytes.length;
-    this.mtimeSec = Math.floor(mtimeMs / 1000);
     this.#held = bytes;
+  }
+
+  /** SHA-256, for comparing files. */
+  digest(): string {
+    this.#digest ??= createHash('sha256').update(this.bytes()).digest('hex');
+    return this.#digest;
+  }
+
+  /** The digest, if somebody asked for it while the bytes were at hand. */
+  knownDigest(): string | undefined {
+    return this.#digest;
   }
 
   bytes(): Buffer {
@@ -116,20 +121,21 @@ export class FileEntry {
     const kind = !stat ? 'gone' : stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other';
     this.aliased = link || (stat?.nlink ?? 1) > 1 || stat?.dev !== this.directory.dev;
     const same = kind === this.kind && (!stat || kind !== 'file' || sameIdentity(this.identity!, stat));
-    if (same && !(this.#content && this.#isRacy())) return false;
-    const before = same ? this.#content?.digest : undefined;
+    if (same && !(this.#content && !this.settled)) return false;
+    const before = same ? this.#content?.knownDigest() : undefined;
     this.kind = kind;
     this.identity = stat ? identityOf(stat) : undefined;
     this.#content = undefined;
     this.#real = undefined;
-    if (same && before === this.content()?.digest) return false;
+    if (before !== undefined && before === this.content()?.digest()) return false;
     this.version++;
     return true;
   }
 
-  #isRacy(): boolean {
+  /** Old enough when it was read: a later change shows in its times. */
+  get settled(): boolean {
     const { mtimeMs, ctimeMs } = this.identity!;
-    return this.#readAtMs - Math.max(mtimeMs, ctimeMs) < (this.directory.local ? RACY_MS : RACY_REMOTE_MS);
+    return this.#readAtMs - Math.max(mtimeMs, ctimeMs) >= (this.directory.local ? RACY_MS : RACY_REMOTE_MS);
   }
 
   /** @returns undefined for what is no readable file. */
@@ -138,7 +144,7 @@ export class FileEntry {
     if (this.kind !== 'file' || this.identity!.sizeBytes > FILE_BYTES_MAX) return undefined;
     this.#readAtMs = Date.now();
     try {
-      this.#content = new Content(this.path, readFileSync(this.path), this.identity!.mtimeMs);
+      this.#content = new Content(this.path, readFileSync(this.path));
     } catch {
       return undefined;
     }
