@@ -31,6 +31,8 @@ export interface FastScannerOptions {
   readonly cacheDir?: string;
   /** Let the kernel tell about changes; else every file is looked at for every scan. */
   readonly watch: boolean;
+  /** Remember whole units (the default); without, every scan is evaluated. */
+  readonly memo?: boolean;
 }
 
 export interface ScanStats {
@@ -112,6 +114,7 @@ export class FastScanner implements Scanner {
   readonly #searches = new Map<string, Search>();
   readonly #memo = new Map<string, Memo>();
   readonly #distrusted = new Set<string>();
+  readonly #remembers: boolean;
   #queue: Job[] = [];
   #scheduled = false;
   #scans = 0;
@@ -122,6 +125,7 @@ export class FastScanner implements Scanner {
 
   constructor(options: FastScannerOptions) {
     this.#fallback = options.fallback;
+    this.#remembers = options.memo ?? true;
     this.#tree = new Tree(options.watch);
     this.#snapshot = new Snapshot(options.cacheDir, this.#symbols);
     this.#programs = new Programs(this.#symbols, this.#conditions, this.#snapshot);
@@ -275,7 +279,7 @@ export class FastScanner implements Scanner {
     const tree = this.#tree;
     if (config.data.missing.some((path) => tree.directory(absolutePath('/', path)).exists)) return undefined;
     const key = memoKey(request);
-    const memo = this.#memo.get(key);
+    const memo = this.#remembers ? this.#memo.get(key) : undefined;
     if (memo && this.#stillHolds(memo)) {
       this.#memoHits++;
       return memo.result;
