@@ -1,63 +1,93 @@
-// Pure assembler code has no preprocessor, but may include files of its own.
-import { readFileSync } from 'node:fs';
+// What assembler code includes by directives of its own: .include, and .incbin for data. Searched as gas does: from the
+// working directory, then in the directories of -I.
+import { statSync } from 'node:fs';
 import { marksOf } from './marks.ts';
+import { readFileOrUndefined } from './read-file.ts';
 import type { ScanRequest, ScanResult } from './scanner.ts';
 import { absolutePath } from './search.ts';
 
 /** Files one source may include, directly or not. */
 const FILES_MAX = 1000;
 
-/** -I as the driver hands it to the assembler. */
-function includeDirs(flags: readonly string[]): string[] {
+export interface AssemblerFile {
+  /** As written. */
+  readonly name: string;
+  /** .include: it may include others; .incbin: it is data. */
+  readonly code: boolean;
+}
+
+/** -I as the driver hands it to the assembler, and those of -Wa. */
+export function assemblerDirs(flags: readonly string[]): string[] {
   const dirs: string[] = [];
-  for (let i = 0; i < flags.length; i++) {
-    const word = flags[i]!;
-    if (word === '-I') dirs.push(flags[++i] ?? '');
-    else if (word.startsWith('-I')) dirs.push(word.slice(2));
-    else if (word.startsWith('-Wa,')) {
-      const parts = word.slice(4).split(',');
-      for (let k = 0; k < parts.length; k++) {
-        if (parts[k] === '-I') dirs.push(parts[++k] ?? '');
-        else if (parts[k]!.startsWith('-I')) dirs.push(parts[k]!.slice(2));
-      }
+  const take = (words: readonly string[]): void => {
+    for (let i = 0; i < words.length; i++) {
+      const word = words[i]!;
+      if (word === '-I') dirs.push(words[++i] ?? '');
+      else if (word.startsWith('-I')) dirs.push(word.slice(2));
+      else if (word === '-Xassembler') take([words[++i] ?? '']);
+      else if (word.startsWith('-Wa,')) take(word.slice(4).split(','));
     }
-  }
+  };
+  take(flags);
   return dirs;
 }
 
-function read(cwd: string, path: string): Buffer | undefined {
-  try {
-    return readFileSync(absolutePath(cwd, path));
-  } catch {
-    return undefined;
-  }
+interface Found {
+  readonly files: readonly string[];
+  /** Places that were looked at in vain. */
+  readonly absent: readonly string[];
 }
 
-/** What `.include` and `.incbin` of a source name, searched as gas does: as written, then in the directories of -I. */
-export function scanAssembler(request: ScanRequest): ScanResult {
-  const { cwd, source } = request;
-  const dirs = includeDirs(request.flags);
-  const extra: string[] = [];
-  const absent: string[] = [];
-  const seen = new Set<string>([source]);
-  const queue = [source];
-  for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-    const bytes = read(cwd, path);
-    if (!bytes) return { kind: 'incomplete', reason: 'missing-file', detail: path };
-    const names = marksOf(bytes, true).assembler;
-    if (names === undefined || seen.size > FILES_MAX)
-      return { kind: 'incomplete', reason: 'asm-include', detail: path };
-    for (const name of names) {
-      const candidates = [name, ...(name.startsWith('/') ? [] : dirs.map((dir) => `${dir}/${name}`))];
-      const found = candidates.findIndex((candidate) => read(cwd, candidate) !== undefined);
-      if (found < 0) return { kind: 'incomplete', reason: 'asm-include', detail: `${path}: ${name}` };
-      absent.push(...candidates.slice(0, found));
-      const file = candidates[found]!;
-      if (seen.has(file)) continue;
-      seen.add(file);
-      extra.push(file);
-      queue.push(file);
-    }
+/** All that these files and what they include name, each once. @returns undefined when one of them cannot be told. */
+function follow(
+  cwd: string,
+  dirs: readonly string[],
+  start: readonly AssemblerFile[] | undefined,
+): Found | undefined {
+  const files = new Set<string>();
+  const absent = new Set<string>();
+  const queue = start ? [...start] : undefined;
+  for (let next = queue?.shift(); next !== undefined; next = queue?.shift()) {
+    const { name, code } = next;
+    const places = [name, ...(name.startsWith('/') ? [] : dirs.map((dir) => `${dir}/${name}`))];
+    const at = places.findIndex((place) =>
+      statSync(absolutePath(cwd, place), { throwIfNoEntry: false })?.isFile(),
+    );
+    if (at < 0 || files.size >= FILES_MAX) return undefined;
+    for (const place of places.slice(0, at)) absent.add(place);
+    const place = places[at]!;
+    if (files.has(place)) continue;
+    files.add(place);
+    if (!code) continue;
+    const bytes = readFileOrUndefined(absolutePath(cwd, place));
+    const inside = bytes && marksOf(bytes, true).assembler;
+    if (!inside) return undefined;
+    queue!.push(...inside);
   }
-  return { kind: 'found', files: [source], system: [false], extra, absent, usesTime: false };
+  return queue ? { files: [...files], absent: [...absent] } : undefined;
+}
+
+/** Paths, as gas spells them, of the files some code includes, and of those they include. */
+export function findForAssembler(
+  cwd: string,
+  dirs: readonly string[],
+  names: readonly AssemblerFile[] | undefined,
+): readonly string[] | undefined {
+  return follow(cwd, dirs, names)?.files;
+}
+
+/** A source that no preprocessor sees. */
+export function scanAssembler({ cwd, source, flags }: ScanRequest): ScanResult {
+  const bytes = readFileOrUndefined(absolutePath(cwd, source));
+  if (!bytes) return { kind: 'incomplete', reason: 'missing-file', detail: source };
+  const found = follow(cwd, assemblerDirs(flags), marksOf(bytes, true).assembler);
+  if (!found) return { kind: 'incomplete', reason: 'asm-include', detail: source };
+  return {
+    kind: 'found',
+    files: [source],
+    system: [false],
+    extra: found.files,
+    absent: found.absent,
+    usesTime: false,
+  };
 }

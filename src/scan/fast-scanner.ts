@@ -1,7 +1,7 @@
 // The scanner that reads directives itself and remembers everything: tens of times faster than asking the compiler, and
 // exact; what it cannot decide goes to the fallback, counted.
 import { setImmediate } from 'node:timers';
-import { scanAssembler } from './assembler.ts';
+import { findForAssembler, scanAssembler } from './assembler.ts';
 import { Conditions, OpenQuestion } from './conditions.ts';
 import { type Config, type ConfigData, ConfigError, Configs } from './config.ts';
 import { Definitions } from './expander.ts';
@@ -18,7 +18,7 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absolutePath, type Entry, Search } from './search.ts';
+import { absolutePath, Search } from './search.ts';
 import { Snapshot } from './snapshot.ts';
 import { type Builtin, Symbols, UNDEFINED } from './symbols.ts';
 import { type Directory, type FileEntry, Tree } from './tree.ts';
@@ -56,6 +56,8 @@ const SLICE_MS = 4;
 const MEMO_MAX = 20_000;
 /** Search chains remembered. */
 const SEARCHES_MAX = 2000;
+/** gcc takes a precompiled header only for the first header it looks up; what it includes by itself comes before. */
+const PRECOMPILED_LOOKED_AT = 8;
 /** Times a unit may start again because the compiler had to be asked. */
 const ROUNDS_MAX = 50;
 
@@ -115,6 +117,8 @@ export class FastScanner implements Scanner {
   readonly #memo = new Map<string, Memo>();
   readonly #distrusted = new Set<string>();
   readonly #remembers: boolean;
+  /** Of the unit evaluated last. */
+  #includesForAssembler = false;
   #queue: Job[] = [];
   #scheduled = false;
   #scans = 0;
@@ -299,7 +303,8 @@ export class FastScanner implements Scanner {
     unit.walk(request.source, plan.imacros, preinclude, plan.includes);
     const result = this.#resultOf(request, plan, unit, base.mode);
     this.#evaluated++;
-    this.#remember(key, result, unit, search);
+    // The tree does not see what the assembler includes.
+    if (!this.#includesForAssembler) this.#remember(key, result, unit, search);
     return result;
   }
 
@@ -415,6 +420,7 @@ export class FastScanner implements Scanner {
     const system: boolean[] = [];
     const extra = new Set<string>(unit.probed);
     let usesTime = false;
+    this.#includesForAssembler = false;
     for (const { path, file, system: isSystem } of unit.files) {
       files.push(withoutDot(path));
       system.push(isSystem);
@@ -422,14 +428,13 @@ export class FastScanner implements Scanner {
       if (marks.time) usesTime = true;
       if (isSystem) continue;
       if (marks.pragma) throw new Stop('unsupported-directive', `${path}: _Pragma`, false);
-      if (marks.assembler === undefined) throw new Stop('asm-include', path, false);
-      for (const name of marks.assembler) {
-        const found = this.#assemblerFile(request, plan, name);
-        if (found === undefined) throw new Stop('asm-include', `${path}: ${name}`, false);
-        extra.add(found);
-      }
+      const included = findForAssembler(request.cwd, plan.assemblerDirs, marks.assembler);
+      if (!included) throw new Stop('asm-include', path, false);
+      for (const name of included) extra.add(name);
+      if (included.length > 0) this.#includesForAssembler = true;
     }
-    for (const path of precompiled(unit.searches)) extra.add(path);
+    for (const { precompiled } of unit.searches.slice(0, PRECOMPILED_LOOKED_AT))
+      for (const path of precompiled) extra.add(path);
     const { searches } = unit;
     let absent: readonly string[] | undefined;
     return {
@@ -443,21 +448,6 @@ export class FastScanner implements Scanner {
       },
       usesTime,
     };
-  }
-
-  /** A file the assembler includes; it may include others only if it is plain data. */
-  #assemblerFile(request: ScanRequest, plan: ScanPlan, name: string): string | undefined {
-    for (const directory of ['', ...plan.assemblerDirs]) {
-      const path = directory === '' || name.startsWith('/') ? name : `${directory}/${name}`;
-      const absolute = absolutePath(request.cwd, path);
-      const slash = absolute.lastIndexOf('/');
-      const file = this.#tree.file(
-        this.#tree.directory(slash <= 0 ? '/' : absolute.slice(0, slash)),
-        absolute.slice(slash + 1),
-      );
-      if (file?.kind === 'file') return path;
-    }
-    return undefined;
   }
 }
 
@@ -481,15 +471,4 @@ function memoKey(request: ScanRequest): string {
 /** As gcc prints it: without a leading "./". */
 function withoutDot(path: string): string {
   return path.replace(/^(?:\.\/+)+(?=.)/, '');
-}
-
-/** Precompiled headers beside the first headers of a unit: only there can gcc take one. */
-function precompiled(searches: readonly Entry[]): string[] {
-  const FIRST = 5;
-  const found: string[] = [];
-  for (const { final, file, path } of searches.slice(0, FIRST)) {
-    if (file && final.file === file && file.directory.names.has(`${file.name}.gch`))
-      found.push(`${path}.gch`);
-  }
-  return found;
 }

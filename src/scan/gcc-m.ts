@@ -1,7 +1,11 @@
 // The scanner that asks the compiler itself: `gcc -M`, and `gcc -MM` for what counts as a system header. Slow and right;
 // the fast scanner hands over to it what it cannot decide.
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { assemblerDirs, findForAssembler, scanAssembler } from './assembler.ts';
+import { type Marks, marksOf } from './marks.ts';
+import { readFileOrUndefined } from './read-file.ts';
 import type { QueryRunner, Scanner, ScanRequest, ScanResult } from './scanner.ts';
+import { absolutePath } from './search.ts';
 
 /** The words behind the first colon of make rules as gcc writes them, unquoted. @returns undefined for anything else. */
 export function parseRule(text: string): string[] | undefined {
@@ -63,107 +67,103 @@ export function parseRule(text: string): string[] | undefined {
   return behindColon ? words : undefined;
 }
 
-/** What the bytes of a file say about things a preprocessor's list does not. */
-interface Mentions {
+/** A file's marks as long as it is the same file. */
+interface Marked {
   readonly identity: string;
-  readonly time: boolean;
-  readonly asmFile: boolean;
-  readonly embed: boolean;
+  readonly marks: Marks;
 }
 
 /** Files remembered; the oldest go first. */
-const MENTIONS_MAX = 100_000;
+const MARKED_MAX = 100_000;
+
+/** Flags that add to what is printed, or change nothing but that. */
+const OUTPUT_ONLY = /^-(?:d[A-Z]+|C|CC|P|H|fdirectives-only)$/;
+
+export interface GccMOptions {
+  /** Ask for `system` too, with a run of its own; without, everything counts as the user's. Default: true. */
+  readonly system?: boolean;
+}
 
 export class GccMScanner implements Scanner {
   readonly #query: QueryRunner;
-  readonly #mentions = new Map<string, Mentions>();
+  readonly #system: boolean;
+  readonly #marked = new Map<string, Marked>();
 
-  constructor(query: QueryRunner) {
+  constructor(query: QueryRunner, options: GccMOptions = {}) {
     this.#query = query;
+    this.#system = options.system ?? true;
   }
 
   async scan(request: ScanRequest): Promise<ScanResult> {
-    if (request.language === 'assembler') return this.#assembler(request);
-    const base = [...request.flags, '-x', request.language];
+    if (request.language === 'assembler') return scanAssembler(request);
+    const flags = request.flags.filter((flag) => !OUTPUT_ONLY.test(flag));
+    // The messages are read.
+    const env = new Map(request.env).set('LC_ALL', 'C');
     const run = (flag: string) =>
-      this.#query(request.driver, [...base, flag, '-MT', 'x', request.source], {
+      this.#query(request.driver, [...flags, flag, '-MT', 'x', '-x', request.language, request.source], {
         cwd: request.cwd,
-        env: request.env,
+        env,
       });
-    const [all, own] = await Promise.all([run('-M'), run('-MM')]);
-    if (all.code !== 0 || own.code !== 0) {
+    const [all, own] = await Promise.all([run('-M'), this.#system ? run('-MM') : undefined]);
+    if (all.code !== 0 || (own && own.code !== 0)) {
       const said = all.stderr.toString();
       const missing = /: (?:fatal error|error): .*: No such file or directory/.test(said);
       return {
         kind: 'incomplete',
         reason: missing ? 'missing-file' : 'preprocessor-error',
-        detail: said.split('\n').find((l) => /error/.test(l)) ?? said,
+        detail: said.split('\n').find((line) => /error/.test(line)) ?? said,
       };
     }
     const text = all.stdout.toString('utf8');
     if (text.includes('\ufffd')) return { kind: 'incomplete', reason: 'not-utf8', detail: request.source };
     const files = parseRule(text);
-    const userFiles = parseRule(own.stdout.toString('utf8'));
+    const userFiles = own ? parseRule(own.stdout.toString('utf8')) : files;
     if (!files || !userFiles)
       return { kind: 'incomplete', reason: 'query-failed', detail: `gcc -M printed: ${text.slice(0, 80)}` };
-    // -MM leaves files out of the same order.
-    const system: boolean[] = [];
-    let at = 0;
-    for (const file of files) {
-      const kept = userFiles[at] === file;
-      if (kept) at++;
-      system.push(!kept);
-    }
+    return this.#found(request, files, systemOf(files, userFiles));
+  }
+
+  #found(request: ScanRequest, files: readonly string[], system: readonly boolean[]): ScanResult {
+    const assembler = request.language === 'assembler-with-cpp';
+    const extra: string[] = [];
     let usesTime = false;
-    for (const file of files) {
-      const mentions = this.#look(file.startsWith('/') ? file : `${request.cwd}/${file}`);
-      if (!mentions) return { kind: 'incomplete', reason: 'unreadable-file', detail: file };
-      if (mentions.embed)
-        return { kind: 'incomplete', reason: 'unsupported-directive', detail: `#embed in ${file}` };
-      if (mentions.asmFile && !file.startsWith('/usr/'))
-        return { kind: 'incomplete', reason: 'asm-include', detail: file };
-      if (mentions.time) usesTime = true;
+    for (const [i, file] of files.entries()) {
+      const marks = this.#marksOf(absolutePath(request.cwd, file), assembler);
+      if (!marks) return { kind: 'incomplete', reason: 'unreadable-file', detail: file };
+      if (marks.time) usesTime = true;
+      if (system[i]) continue;
+      // -M does not expand text, and so does not see what a compile sees.
+      if (marks.pragma)
+        return { kind: 'incomplete', reason: 'unsupported-directive', detail: `${file}: _Pragma` };
+      const included = findForAssembler(request.cwd, assemblerDirs(request.flags), marks.assembler);
+      if (!included) return { kind: 'incomplete', reason: 'asm-include', detail: file };
+      extra.push(...included);
     }
-    return { kind: 'found', files, system, extra: [], absent: [], usesTime };
+    return { kind: 'found', files, system, extra, absent: [], usesTime };
   }
 
-  #assembler(request: ScanRequest): ScanResult {
-    const mentions = this.#look(
-      request.source.startsWith('/') ? request.source : `${request.cwd}/${request.source}`,
-    );
-    if (!mentions) return { kind: 'incomplete', reason: 'missing-file', detail: request.source };
-    if (mentions.asmFile) return { kind: 'incomplete', reason: 'asm-include', detail: request.source };
-    return {
-      kind: 'found',
-      files: [request.source],
-      system: [false],
-      extra: [],
-      absent: [],
-      usesTime: false,
-    };
-  }
-
-  #look(path: string): Mentions | undefined {
+  #marksOf(path: string, assembler: boolean): Marks | undefined {
     const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
     if (!stat?.isFile()) return undefined;
     const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-    const known = this.#mentions.get(path);
-    if (known?.identity === identity) return known;
-    let bytes: Buffer;
-    try {
-      bytes = readFileSync(path);
-    } catch {
-      return undefined;
-    }
-    const mentions: Mentions = {
-      identity,
-      time: bytes.includes('__DATE__') || bytes.includes('__TIME__') || bytes.includes('__TIMESTAMP__'),
-      asmFile: bytes.includes('.incbin') || /\.include\s*\\?"/.test(bytes.toString('latin1')),
-      embed: /^[ \t]*#[ \t]*embed\b/m.test(bytes.toString('latin1')),
-    };
-    if (this.#mentions.size >= MENTIONS_MAX)
-      this.#mentions.delete(this.#mentions.keys().next().value as string);
-    this.#mentions.set(path, mentions);
-    return mentions;
+    const key = `${assembler ? 'S' : 'c'}${path}`;
+    const known = this.#marked.get(key);
+    if (known?.identity === identity) return known.marks;
+    const bytes = readFileOrUndefined(path);
+    if (!bytes) return undefined;
+    const marks = marksOf(bytes, assembler);
+    if (this.#marked.size >= MARKED_MAX) this.#marked.delete(this.#marked.keys().next().value as string);
+    this.#marked.set(key, { identity, marks });
+    return marks;
   }
+}
+
+/** -MM lists what is not the system's, in the same order. */
+function systemOf(files: readonly string[], userFiles: readonly string[]): boolean[] {
+  let at = 0;
+  return files.map((file) => {
+    if (userFiles[at] !== file) return true;
+    at++;
+    return false;
+  });
 }

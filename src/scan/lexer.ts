@@ -334,7 +334,7 @@ class Lexer {
 export function lexFile(bytes: Buffer, mode: number, symbols: Symbols): Program {
   const reader = new DirectiveReader(mode, symbols);
   if (!(mode & MODE.trigraphs) || !hasTrigraph(bytes)) new Lexer(bytes, mode).run(reader);
-  else if (mode & (MODE.rawStrings | MODE.digitSeparators | MODE.assembler)) reader.handOver('trigraphs');
+  else if (mode & MODE.rawStrings && bytes.includes('R"')) reader.handOver('trigraphs');
   else new Lexer(replaceTrigraphs(bytes), mode).run(reader);
   return reader.finish();
 }

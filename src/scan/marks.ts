@@ -1,11 +1,12 @@
 // What the bytes of a file say that no list of includes does.
+import type { AssemblerFile } from './assembler.ts';
 import { latin1FileName } from './file-name.ts';
 
 export interface Marks {
   /** __DATE__, __TIME__ or __TIMESTAMP__ outside of comments. */
   readonly time: boolean;
-  /** Files that assembler code in it includes, as written; undefined: there are some we cannot name. */
-  readonly assembler: readonly string[] | undefined;
+  /** Files that assembler code in it includes; undefined: there are some we cannot name. */
+  readonly assembler: readonly AssemblerFile[] | undefined;
   /** _Pragma in text may do what only a full preprocessor run shows. */
   readonly pragma: boolean;
 }
@@ -27,8 +28,8 @@ function withoutComments(text: string): string {
  * Operands of .incbin and .include.
  * @param quote what their quotes look like: in C they stand inside a string.
  */
-function assemblerFiles(text: string, quote: '"' | '\\"'): string[] | undefined {
-  const files: string[] = [];
+function assemblerFiles(text: string, quote: '"' | '\\"'): AssemblerFile[] | undefined {
+  const files: AssemblerFile[] = [];
   const use = quote === '"' ? /\.(incbin|include)\b([^\n;]*)/g : /\.(incbin|include)\b([^\n]*)/g;
   for (const [, directive, rest] of text.matchAll(use)) {
     const operand = rest!.trimStart();
@@ -41,7 +42,7 @@ function assemblerFiles(text: string, quote: '"' | '\\"'): string[] | undefined 
     if (!closed || name === '' || name!.includes('\\') || name!.includes('"')) return undefined;
     const path = latin1FileName(name!);
     if (path === undefined) return undefined;
-    files.push(path);
+    files.push({ name: path, code: directive === 'include' });
   }
   return files;
 }

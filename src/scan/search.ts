@@ -34,6 +34,8 @@ export interface Entry {
   directories: readonly Directory[];
   /** Names that were passed over: directories, dangling links. */
   skipped: readonly FileEntry[];
+  /** Precompiled headers where the search came by. */
+  precompiled: readonly string[];
   /** Spelled paths that were not there. */
   absent: readonly string[];
   /** The tree's when the search was made. */
@@ -70,6 +72,14 @@ export function absolutePath(cwd: string, path: string): string {
 
 function join(directory: string, name: string): string {
   return directory === '' || directory.endsWith('/') ? directory + name : `${directory}/${name}`;
+}
+
+/** What a search comes by; see Entry. */
+interface Notes {
+  readonly directories: Directory[];
+  readonly skipped: FileEntry[];
+  readonly precompiled: string[];
+  readonly absent: string[];
 }
 
 interface Candidate {
@@ -201,26 +211,25 @@ export class Search {
   }
 
   #search(start: SearchNode, name: string): Entry {
-    const directories: Directory[] = [];
-    const skipped: FileEntry[] = [];
-    const absent: string[] = [];
+    const notes: Notes = { directories: [], skipped: [], precompiled: [], absent: [] };
     let node: SearchNode | undefined = start;
     while (node) {
-      const found = this.#look(node, name, { directories, skipped, absent });
-      if (found) return this.#remember(start, name, { node, file: found, directories, skipped, absent });
+      const found = this.#look(node, name, notes);
+      if (found) return this.#remember(start, name, { node, file: found, ...notes });
       if (node === this.nowhere) break;
       node = node.next;
       if (node && (node === this.quoteHead || node === this.bracketHead)) {
         const shared = this.find(node, name);
         return this.#remember(start, name, {
           final: shared.final,
-          directories: [...directories, ...shared.directories],
-          skipped: [...skipped, ...shared.skipped],
-          absent: [...absent, ...shared.absent],
+          directories: [...notes.directories, ...shared.directories],
+          skipped: [...notes.skipped, ...shared.skipped],
+          precompiled: [...notes.precompiled, ...shared.precompiled],
+          absent: [...notes.absent, ...shared.absent],
         });
       }
     }
-    return this.#remember(start, name, { directories, skipped, absent });
+    return this.#remember(start, name, notes);
   }
 
   #remember(
@@ -230,10 +239,7 @@ export class Search {
       readonly final?: Entry;
       readonly node?: SearchNode;
       readonly file?: FileEntry;
-      readonly directories: readonly Directory[];
-      readonly skipped: readonly FileEntry[];
-      readonly absent: readonly string[];
-    },
+    } & Readonly<Notes>,
   ): Entry {
     const path = found.node && found.file ? this.#spell(found.node, name, found.file) : name;
     const old = start.entries.get(name);
@@ -247,6 +253,7 @@ export class Search {
     ) {
       old.directories = found.directories;
       old.skipped = found.skipped;
+      old.precompiled = found.precompiled;
       old.absent = found.absent;
       old.shape = this.#tree.shape;
       return old;
@@ -258,6 +265,7 @@ export class Search {
       path,
       directories: found.directories,
       skipped: found.skipped,
+      precompiled: found.precompiled,
       absent: found.absent,
       shape: this.#tree.shape,
       unit: -1,
@@ -272,12 +280,8 @@ export class Search {
     return whole;
   }
 
-  #look(
-    node: SearchNode,
-    name: string,
-    notes: { readonly directories: Directory[]; readonly skipped: FileEntry[]; readonly absent: string[] },
-  ): FileEntry | undefined {
-    const { directories, skipped, absent } = notes;
+  #look(node: SearchNode, name: string, notes: Notes): FileEntry | undefined {
+    const { directories, skipped, precompiled, absent } = notes;
     const tree = this.#tree;
     const parts = name.split('/');
     const last = parts.pop()!;
@@ -297,6 +301,9 @@ export class Search {
     }
     directories.push(directory);
     if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
+    const pch = `${last}.gch`;
+    directory.asked.add(pch);
+    if (directory.names.has(pch)) precompiled.push(`${rooted ? name : join(node.spelled, name)}.gch`);
     const file = directory.exists ? tree.file(directory, last) : undefined;
     if (file && file.kind !== 'directory' && file.kind !== 'gone') return file;
     if (file) skipped.push(file);

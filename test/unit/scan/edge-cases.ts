@@ -651,7 +651,7 @@ const SEARCH: readonly EdgeCase[] = [
   { name: '-remap', files: { 'a.c': '\n' }, flags: ['-remap'], outcome: 'handed over' },
   {
     name: 'raw strings and trigraphs together',
-    files: { 'a.c': 'char *s = "??=";\n#include "one.h"\n' },
+    files: { 'a.c': 'char *s = R"(??=)";\n#include "one.h"\n' },
     flags: ['-trigraphs'],
     outcome: 'handed over',
   },
