@@ -2,13 +2,11 @@
 // exact; what it cannot decide goes to the fallback, counted.
 import { setImmediate } from 'node:timers';
 import { findForAssembler, scanAssembler } from './assembler.ts';
+import { Bases } from './base.ts';
 import { Conditions, OpenQuestion } from './conditions.ts';
-import { type Config, type ConfigData, ConfigError, Configs } from './config.ts';
+import { type Config, ConfigError, Configs } from './config.ts';
 import { Definitions } from './expander.ts';
 import { planScan, type ScanPlan } from './flags.ts';
-import { lexFile } from './lexer.ts';
-import { lexingMode } from './mode.ts';
-import { OP, OP_STRIDE } from './program.ts';
 import { Programs } from './programs.ts';
 import type {
   QueryRunner,
@@ -20,9 +18,12 @@ import type {
 } from './scanner.ts';
 import { absolutePath, Search } from './search.ts';
 import { Snapshot } from './snapshot.ts';
-import { type Builtin, Symbols, UNDEFINED } from './symbols.ts';
-import { type Directory, type FileEntry, Tree } from './tree.ts';
-import { Stop, Unit, Workspace } from './unit.ts';
+import { Stop } from './stop.ts';
+import { Symbols } from './symbols.ts';
+import { Tree } from './tree.ts';
+import { Unit } from './unit.ts';
+import { memoKey, UnitMemo } from './unit-memo.ts';
+import { Workspace } from './workspace.ts';
 
 export interface FastScannerOptions {
   readonly query: QueryRunner;
@@ -48,43 +49,21 @@ export interface ScanStats {
   readonly filesLexed: number;
   readonly compilerRuns: number;
   readonly watches: number;
+  /** What went wrong inside, last; undefined: nothing. */
+  readonly lastError: unknown;
 }
 
 /** Milliseconds of scanning before other work of the process gets a turn. */
 const SLICE_MS = 4;
-/** Units remembered; the oldest go first. */
-const MEMO_MAX = 20_000;
+/** Milliseconds from a scan until what it taught is written, and without scans before that. */
+const SAVE_AFTER_MS = 20_000;
+const SAVE_CALM_MS = 2000;
 /** Search chains remembered. */
 const SEARCHES_MAX = 2000;
 /** gcc takes a precompiled header only for the first header it looks up; what it includes by itself comes before. */
 const PRECOMPILED_LOOKED_AT = 8;
 /** Times a unit may start again because the compiler had to be asked. */
 const ROUNDS_MAX = 50;
-
-const BUILTINS: Readonly<Record<string, Builtin>> = {
-  __INCLUDE_LEVEL__: 'include-level',
-  __has_attribute: 'attribute',
-  __has_builtin: 'builtin',
-  __has_c_attribute: 'c-attribute',
-  __has_cpp_attribute: 'cpp-attribute',
-  __has_include: 'include',
-  __has_include_next: 'include-next',
-};
-
-/** A compiler's configuration with the macros of one set of -D and -U. */
-interface Base {
-  readonly mode: number;
-  readonly macros: Int32Array;
-}
-
-interface Memo {
-  readonly result: ScanFound;
-  readonly shape: number;
-  readonly search: Search;
-  readonly files: readonly FileEntry[];
-  readonly versions: Int32Array;
-  readonly directories: readonly Directory[];
-}
 
 interface Job {
   readonly request: ScanRequest;
@@ -99,10 +78,6 @@ function count(counts: Partial<Record<ScanIncompleteReason, number>>, reason: Sc
   counts[reason] = (counts[reason] ?? 0) + 1;
 }
 
-function keepNewest<V>(map: Map<string, V>, limit: number): void {
-  if (map.size > limit) map.delete(map.keys().next().value as string);
-}
-
 export class FastScanner implements Scanner {
   readonly #fallback: Scanner;
   readonly #tree: Tree;
@@ -112,15 +87,18 @@ export class FastScanner implements Scanner {
   readonly #snapshot: Snapshot;
   readonly #programs: Programs;
   readonly #configs: Configs;
-  readonly #bases = new WeakMap<Config, Map<string, Base>>();
+  readonly #bases = new Bases(this.#symbols);
   readonly #searches = new Map<string, Search>();
-  readonly #memo = new Map<string, Memo>();
+  readonly #memo: UnitMemo;
   readonly #distrusted = new Set<string>();
   readonly #remembers: boolean;
   /** Of the unit evaluated last. */
   #includesForAssembler = false;
   #queue: Job[] = [];
   #scheduled = false;
+  #lastError: unknown;
+  #saveTimer: NodeJS.Timeout | undefined;
+  #lastScanMs = 0;
   #scans = 0;
   #memoHits = 0;
   #evaluated = 0;
@@ -131,6 +109,7 @@ export class FastScanner implements Scanner {
     this.#fallback = options.fallback;
     this.#remembers = options.memo ?? true;
     this.#tree = new Tree(options.watch);
+    this.#memo = new UnitMemo(this.#tree);
     this.#snapshot = new Snapshot(options.cacheDir, this.#symbols);
     this.#programs = new Programs(this.#symbols, this.#conditions, this.#snapshot);
     this.#configs = new Configs(options.query, this.#snapshot);
@@ -146,6 +125,7 @@ export class FastScanner implements Scanner {
       filesLexed: this.#programs.lexed,
       compilerRuns: this.#configs.runs,
       watches: this.#tree.watches,
+      lastError: this.#lastError,
     };
   }
 
@@ -154,7 +134,18 @@ export class FastScanner implements Scanner {
     this.#snapshot.save(this.#programs);
   }
 
+  /** Writes by itself once things have calmed down: a server may be killed. */
+  #saveLater(): void {
+    this.#lastScanMs = Date.now();
+    this.#saveTimer ??= setTimeout(() => {
+      this.#saveTimer = undefined;
+      if (Date.now() - this.#lastScanMs < SAVE_CALM_MS) this.#saveLater();
+      else this.#snapshot.save(this.#programs);
+    }, SAVE_AFTER_MS).unref();
+  }
+
   async close(): Promise<void> {
+    clearTimeout(this.#saveTimer);
     await this.save();
     this.#tree.close();
   }
@@ -214,6 +205,7 @@ export class FastScanner implements Scanner {
 
   #turn(): void {
     this.#tree.newEpoch();
+    this.#saveLater();
     const jobs = this.#queue;
     this.#queue = [];
     this.#slice(jobs, 0);
@@ -253,7 +245,12 @@ export class FastScanner implements Scanner {
         else job.resolve(this.#noted(error.result()));
         return;
       }
-      if (!(error instanceof OpenQuestion)) return job.reject(error);
+      if (!(error instanceof OpenQuestion)) {
+        // Ours to mend, and no reason to fail a build.
+        this.#lastError = error;
+        this.#handOver(request, 'query-failed').then(job.resolve, job.reject);
+        return;
+      }
       open = error.question;
     }
     if (++job.rounds > ROUNDS_MAX) {
@@ -283,13 +280,13 @@ export class FastScanner implements Scanner {
     const tree = this.#tree;
     if (config.data.missing.some((path) => tree.directory(absolutePath('/', path)).exists)) return undefined;
     const key = memoKey(request);
-    const memo = this.#remembers ? this.#memo.get(key) : undefined;
-    if (memo && this.#stillHolds(memo)) {
+    const known = this.#remembers ? this.#memo.get(key) : undefined;
+    if (known) {
       this.#memoHits++;
-      return memo.result;
+      return known;
     }
     const search = this.#searchOf(request, plan, config);
-    const base = this.#baseOf(request, plan, config);
+    const base = this.#bases.of(request, plan, config);
     this.#workspace.reset(base.macros);
     const unit = new Unit({
       search,
@@ -304,43 +301,8 @@ export class FastScanner implements Scanner {
     const result = this.#resultOf(request, plan, unit, base.mode);
     this.#evaluated++;
     // The tree does not see what the assembler includes.
-    if (!this.#includesForAssembler) this.#remember(key, result, unit, search);
+    if (!this.#includesForAssembler) this.#memo.set(key, result, unit, search);
     return result;
-  }
-
-  #stillHolds(memo: Memo): boolean {
-    const tree = this.#tree;
-    if (memo.shape !== tree.shape || !memo.search.isCurrent()) return false;
-    for (const directory of memo.directories) if (directory.epoch !== tree.epoch) tree.validate(directory);
-    if (memo.shape !== tree.shape) return false;
-    const { files, versions } = memo;
-    for (let i = 0; i < files.length; i++) {
-      const file = files[i]!;
-      if (file.epoch !== tree.epoch) tree.validateFile(file);
-      if (file.version !== versions[i]) return false;
-    }
-    return memo.shape === tree.shape;
-  }
-
-  #remember(key: string, result: ScanFound, unit: Unit, search: Search): void {
-    const files = new Set<FileEntry>();
-    const directories = new Set<Directory>();
-    for (const entry of unit.searches) {
-      if (entry.final.file) files.add(entry.final.file);
-      for (const file of entry.skipped) files.add(file);
-      for (const directory of entry.directories) directories.add(directory);
-    }
-    const list = [...files];
-    this.#memo.delete(key);
-    this.#memo.set(key, {
-      result,
-      shape: this.#tree.shape,
-      search,
-      files: list,
-      versions: Int32Array.from(list, (file) => file.version),
-      directories: [...directories],
-    });
-    keepNewest(this.#memo, MEMO_MAX);
   }
 
   #searchOf(request: ScanRequest, plan: ScanPlan, config: Config): Search {
@@ -360,59 +322,10 @@ export class FastScanner implements Scanner {
       search = new Search(this.#tree, request.cwd, paths);
       this.#searches.delete(key);
       this.#searches.set(key, search);
-      keepNewest(this.#searches, SEARCHES_MAX);
+      if (this.#searches.size > SEARCHES_MAX)
+        this.#searches.delete(this.#searches.keys().next().value as string);
     }
     return search;
-  }
-
-  /** The macros before the first line of a unit. */
-  #baseOf(request: ScanRequest, plan: ScanPlan, config: Config): Base {
-    const key = JSON.stringify([
-      request.language,
-      plan.macroLines,
-      plan.trigraphs,
-      plan.dollars,
-      plan.operatorNames,
-    ]);
-    let known = this.#bases.get(config);
-    if (!known) {
-      known = new Map();
-      this.#bases.set(config, known);
-    }
-    let base = known.get(key);
-    if (!base) {
-      base = this.#makeBase(request, plan, config.data);
-      known.set(key, base);
-    }
-    return base;
-  }
-
-  #makeBase(request: ScanRequest, plan: ScanPlan, data: ConfigData): Base {
-    const predefined = new Map(
-      data.macroLines.split('\n').flatMap((line): [string, string][] => {
-        const parts = /^#define (\w+) (.*)$/.exec(line);
-        return parts ? [[parts[1]!, parts[2]!]] : [];
-      }),
-    );
-    const mode = lexingMode((name) => predefined.get(name), {
-      assembler: request.language === 'assembler-with-cpp',
-      trigraphs: plan.trigraphs,
-      dollars: plan.dollars,
-      operatorNames: plan.operatorNames,
-    });
-    const symbols = this.#symbols;
-    const macros = new Map<number, number>();
-    for (const name of data.builtins)
-      macros.set(symbols.id(name), symbols.builtin(BUILTINS[name] ?? 'undecidable'));
-    const { ops } = lexFile(Buffer.from(`${data.macroLines}\n${plan.macroLines}`), mode, symbols);
-    for (let at = 0; at < ops.length; at += OP_STRIDE) {
-      if (ops[at] === OP.DEFINE) macros.set(ops[at + 1]!, ops[at + 2]!);
-      else if (ops[at] === OP.UNDEF) macros.set(ops[at + 1]!, UNDEFINED);
-      else throw new Stop('unsupported-flag', plan.macroLines, true);
-    }
-    const table = new Int32Array(symbols.size);
-    for (const [id, macro] of macros) table[id] = macro;
-    return { mode, macros: table };
   }
 
   #resultOf(request: ScanRequest, plan: ScanPlan, unit: Unit, mode: number): ScanFound {
@@ -454,18 +367,6 @@ export class FastScanner implements Scanner {
 /** What a difference found by a self-check puts out of trust. */
 function projectOf(request: ScanRequest): string {
   return request.cwd;
-}
-
-function memoKey(request: ScanRequest): string {
-  return JSON.stringify([
-    request.driver,
-    request.toolchain,
-    request.flags,
-    request.language,
-    request.source,
-    request.cwd,
-    [...request.env],
-  ]);
 }
 
 /** As gcc prints it: without a leading "./". */

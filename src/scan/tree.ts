@@ -23,7 +23,7 @@ const RACY_MS = 100;
 /** The same where times come from a server's clock. */
 const RACY_REMOTE_MS = 3000;
 /** Watched directories of one process; the kernel's own limit may be lower and is respected too. */
-const WATCHES_MAX = 16_384;
+const WATCHES_MAX = 4096;
 /** Events in one turn of the loop from which on the kernel's queue (16,384) may have run over. */
 const EVENTS_IN_A_TURN_MAX = 4096;
 /** Names that changed in a directory before it is listed anew instead of looked at one by one. */

@@ -5,32 +5,18 @@ import { ConditionError } from './expression.ts';
 import { MODE } from './mode.ts';
 import { type Include, OP, OP_STRIDE } from './program.ts';
 import type { LoadedProgram, Programs } from './programs.ts';
-import type { ScanIncomplete, ScanIncompleteReason } from './scanner.ts';
+import type { ScanIncompleteReason } from './scanner.ts';
 import type { Entry, Search, SearchNode } from './search.ts';
-import { type Symbols, UNDEFINED } from './symbols.ts';
+import { Stop } from './stop.ts';
+import { UNDEFINED } from './symbols.ts';
 import { UnsupportedError } from './tokens.ts';
 import type { FileEntry } from './tree.ts';
+import type { Workspace } from './workspace.ts';
 
 /** gcc's limit on nested includes. */
 const DEPTH_MAX = 200;
 /** Files read over and over; a unit beyond this would hold up the server. */
 const INCLUDES_MAX = 200_000;
-
-/** Why a unit's list cannot be told; `handOver`: the compiler may know. */
-export class Stop extends Error {
-  override readonly name = 'Stop';
-  readonly reason: ScanIncompleteReason;
-  readonly handOver: boolean;
-  constructor(reason: ScanIncompleteReason, detail: string, handOver: boolean) {
-    super(detail);
-    this.reason = reason;
-    this.handOver = handOver;
-  }
-
-  result(): ScanIncomplete {
-    return { kind: 'incomplete', reason: this.reason, detail: this.message };
-  }
-}
 
 /** A file in the order of first reading. */
 export interface Listed {
@@ -47,38 +33,6 @@ export interface UnitParts {
   readonly mode: number;
   readonly workspace: Workspace;
 }
-
-/** The one table of macros units work on, one after the other. */
-export class Workspace {
-  readonly #symbols: Symbols;
-  /** Macro number by symbol. */
-  macros = new Int32Array(1 << 16);
-  #used = 0;
-
-  constructor(symbols: Symbols) {
-    this.#symbols = symbols;
-  }
-
-  reset(base: Int32Array): void {
-    this.grow();
-    this.macros.fill(UNDEFINED, base.length, Math.max(this.#used, base.length));
-    this.macros.set(base);
-    this.#used = this.#symbols.size;
-  }
-
-  /** To be called after anything that may have interned names. */
-  grow(): void {
-    const { size } = this.#symbols;
-    this.#used = Math.max(this.#used, size);
-    if (size + SPARE_SYMBOLS <= this.macros.length) return;
-    const macros = new Int32Array(2 * (size + SPARE_SYMBOLS));
-    macros.set(this.macros);
-    this.macros = macros;
-  }
-}
-
-/** Names a condition may bring in before the table is looked at again. */
-const SPARE_SYMBOLS = 1 << 14;
 
 interface Frame {
   readonly entry: Entry;
