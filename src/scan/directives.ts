@@ -1,5 +1,6 @@
 // From the text of directives to a program. Groups that hold nothing of interest vanish.
 import { latin1FileName } from './file-name.ts';
+import { PRAGMA_WITH_EFFECT } from './marks.ts';
 import { MODE, NAMED_OPERATORS } from './mode.ts';
 import { type Include, OP, type Program } from './program.ts';
 import type { Symbols } from './symbols.ts';
@@ -66,6 +67,8 @@ export class DirectiveReader {
         return this.#elif(() => this.#condition(rest));
       case 'elifdef':
       case 'elifndef':
+        // Strict standards before C2X and C++23 do not know it: an error, or nothing at all where it is skipped.
+        if (!(this.#mode & MODE.elifdef)) return this.fail(`#${name}`);
         return this.#elif(() => this.#nameCondition(rest, name === 'elifdef'));
       case 'else':
         return this.#else();
@@ -149,6 +152,7 @@ export class DirectiveReader {
       if (body.startsWith('\\')) return this.handOver('universal character name');
       const text = body.startsWith('(') ? body.trimEnd() : ` ${body.trim()}`;
       this.#emit(OP.DEFINE, id, this.#symbols.macro(text));
+      if (text.includes('_Pragma') && PRAGMA_WITH_EFFECT.test(text)) this.#target(`#define${rest}`);
     });
   }
 
@@ -278,7 +282,11 @@ export class DirectiveReader {
         return this.fail(`#pragma${rest}`);
       case 'target':
       case 'optimize':
-        this.#emit(OP.TARGET, this.#details.push(`#pragma${rest}`) - 1, 0);
+        this.#target(`#pragma${rest}`);
     }
+  }
+
+  #target(detail: string): void {
+    this.#emit(OP.TARGET, this.#details.push(detail) - 1, 0);
   }
 }

@@ -7,7 +7,7 @@ export interface Marks {
   readonly time: boolean;
   /** Files that assembler code in it includes; undefined: there are some we cannot name. */
   readonly assembler: readonly AssemblerFile[] | undefined;
-  /** _Pragma in text may do what only a full preprocessor run shows. */
+  /** _Pragma in text (definitions apart) may do what only a full preprocessor run shows. */
   readonly pragma: boolean;
 }
 
@@ -16,8 +16,11 @@ const NOTHING: Marks = { time: false, assembler: [], pragma: false };
 const TIME = /__(?:DATE|TIME|TIMESTAMP)__/;
 /** Comments and constants, roughly: enough to tell a mention from a use. */
 const COMMENT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\*[\s\S]*?\*\/|\/\/.*/g;
+/** A definition with its continued lines. */
+const DEFINE = /^[ \t]*#[ \t]*define\b(?:[^\\\n]|\\[\s\S])*/gm;
 const ASSEMBLER = /\.(?:incbin|include)\b/;
-const PRAGMA =
+/** A _Pragma, or a macro for one, that changes macros or what is read. */
+export const PRAGMA_WITH_EFFECT =
   /_Pragma\s*\(\s*"\s*(?:once|push_macro|pop_macro|GCC\s+(?:system_header|poison|target|optimize))|PRAGMA\w*\s*\(\s*(?:once|push_macro|pop_macro)\b/i;
 
 function withoutComments(text: string): string {
@@ -58,6 +61,6 @@ export function marksOf(bytes: Buffer, assembler: boolean): Marks {
   return {
     time: time && TIME.test(bare),
     assembler: asm && ASSEMBLER.test(bare) ? assemblerFiles(bare, assembler ? '"' : '\\"') : [],
-    pragma: pragma && PRAGMA.test(bare),
+    pragma: pragma && PRAGMA_WITH_EFFECT.test(bare.replace(DEFINE, '')),
   };
 }

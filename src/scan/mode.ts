@@ -20,6 +20,8 @@ export const MODE = {
   namedOperators: 256,
   /** char has no sign. */
   unsignedChars: 512,
+  /** #elifdef and #elifndef are directives. */
+  elifdef: 1024,
 } as const;
 
 export const NAMED_OPERATORS: ReadonlyMap<string, string> = new Map([
@@ -52,7 +54,7 @@ export function lexingMode(
     (dollars ? MODE.dollars : 0) |
     (flags.trigraphs ? MODE.trigraphs : 0) |
     (macro('__CHAR_UNSIGNED__') !== undefined ? MODE.unsignedChars : 0);
-  if (flags.assembler) return common | MODE.assembler | MODE.lineComments;
+  if (flags.assembler) return common | MODE.assembler | MODE.lineComments | MODE.elifdef;
   const cplusplus = number('__cplusplus');
   const strict = macro('__STRICT_ANSI__') !== undefined;
   // C++17 did away with them.
@@ -66,7 +68,8 @@ export function lexingMode(
       MODE.digraphs |
       MODE.lineComments |
       (cplusplus >= 201103 ? MODE.rawStrings : 0) |
-      (cplusplus >= 201402 ? MODE.digitSeparators : 0)
+      (cplusplus >= 201402 ? MODE.digitSeparators : 0) |
+      (!strict || cplusplus > 202002 ? MODE.elifdef : 0)
     );
   }
   const c = number('__STDC_VERSION__');
@@ -77,6 +80,7 @@ export function lexingMode(
     (!strict || c >= 199901 ? MODE.lineComments : 0) |
     (!strict || c >= 199409 ? MODE.digraphs : 0) |
     (!strict && c >= 199901 ? MODE.rawStrings : 0) |
-    (c > 201710 ? MODE.digitSeparators : 0)
+    (c > 201710 ? MODE.digitSeparators : 0) |
+    (!strict || c > 201710 ? MODE.elifdef : 0)
   );
 }

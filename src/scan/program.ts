@@ -26,7 +26,7 @@ export const OP = {
   ERROR: 11,
   /** Beyond us. a: index into `details` */
   HAND_OVER: 12,
-  /** Changes predefined macros in a compile, but not under -M. a: index into `details` */
+  /** Changes macros in a compile, or may do so when it is used, but not under -M. a: index into `details` */
   TARGET: 13,
 } as const;
 

@@ -669,6 +669,15 @@ const LANGUAGES: readonly EdgeCase[] = [
       '// comment ??/\n#include "one.h"\n#include "two.h"\n',
     ],
   ),
+  ...texts(
+    'strict C has no #elifdef',
+    'c',
+    ['-std=c11'],
+    [
+      '#if 0\n#elifndef X\n#include "one.h"\n#else\n#include "two.h"\n#endif\n',
+      '#if 1\n#include "one.h"\n#elifdef X\n#endif\n',
+    ],
+  ),
   ...texts('C90', 'c', ['-ansi'], ['%:include "one.h"\n', 'x //* \n#include "one.h"\n/**/ + 1;\n']),
   ...texts(
     'gnu C',

@@ -97,6 +97,7 @@ const REASONS: readonly (readonly [reason: string, text: string, header?: string
   ['unsupported-directive', '#pragma GCC optimize("O0")\n'],
   ['unsupported-directive', '_Pragma("once")\n'],
   ['unsupported-directive', '#define X 1\n_Pragma("push_macro(\\"X\\")")\n'],
+  ['unsupported-directive', '#define P _Pragma("push_macro(\\"X\\")")\nP\n'],
   ['too-deep', '#include "a.c"\n'],
 ];
 for (const [reason, text] of REASONS) {
@@ -109,6 +110,11 @@ for (const [reason, text] of REASONS) {
       assert.deepEqual(scanner.stats().incomplete, { [reason]: 1 });
     }));
 }
+
+test('a _Pragma in a definition that is not reached does no harm', () =>
+  inRig({ 'a.c': '#if 0\n#define X \\\n _Pragma("once")\n#endif\n' }, async (rig) => {
+    found(await makeScanner().scan(rig.request('a.c')));
+  }));
 
 test('a name that is not UTF-8', () =>
   inRig({ 'a.c': Buffer.from('#include "\xff.h"\n', 'latin1') }, async (rig) => {
