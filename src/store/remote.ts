@@ -1,0 +1,83 @@
+// The remote backend contract: blobs and reductions that other machines see too. Everything that comes from one is verified
+// against its name before it is used.
+import type { ObjectName } from '../ir/name.ts';
+import type { Reduction } from './store.ts';
+
+/** Where a worker finds the backend; travels in requests and holds no secret. */
+export type RemoteAddress =
+  | {
+      readonly kind: 's3';
+      readonly bucket: string;
+      /** Versioned prefix of all keys, without a trailing slash. */
+      readonly prefix: string;
+      readonly region: string;
+      /** Absent: AWS itself. */
+      readonly endpoint?: string;
+    }
+  | { readonly kind: 'redis'; readonly url: string; readonly prefix: string };
+
+export type RemoteErrorReason =
+  | 'throttled'
+  | 'connection-lost'
+  | 'timeout'
+  | 'no-credentials'
+  | 'denied'
+  | 'no-such-bucket'
+  | 'missing-blob'
+  | 'digest-mismatch'
+  | 'read-only'
+  | 'invoke-error';
+
+/** A remote call that failed for good, after its retries. `detail` names the action and the resource. */
+export class RemoteError extends Error {
+  readonly reason: RemoteErrorReason;
+  constructor(reason: RemoteErrorReason, detail: string, options?: { readonly cause?: unknown }) {
+    super(detail, options);
+    this.name = 'RemoteError';
+    this.reason = reason;
+  }
+}
+
+/** What was moved and what it took; all counts since the start. */
+export interface RemoteCounters {
+  putCount: number;
+  getCount: number;
+  listCount: number;
+  retryCount: number;
+  sentBytes: number;
+  receivedBytes: number;
+}
+
+/** Bytes in memory, or a file of ours to be streamed. */
+export type BlobSource = Uint8Array | { readonly absPath: string };
+
+export interface RemoteOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** All methods reject with RemoteError only. */
+export interface RemoteStore {
+  readonly address: RemoteAddress;
+  readonly counters: Readonly<RemoteCounters>;
+  /** Known to be there: listed once, put or read by this process. Never asks the service per name. */
+  known(name: ObjectName): boolean;
+  /** Learns what is there with one listing; later calls return at once. */
+  prepare(options?: RemoteOptions): Promise<void>;
+  /** Stores one blob under its name; small ones may travel in packs. Known ones are not sent again. */
+  put(name: ObjectName, source: BlobSource, options?: RemoteOptions): Promise<void>;
+  /** Stores many; bounded in parallel, small ones packed into few requests. */
+  putAll(
+    blobs: Iterable<readonly [ObjectName, () => BlobSource | undefined]>,
+    options?: RemoteOptions,
+  ): Promise<void>;
+  /** Verified bytes. @throws RemoteError `missing-blob`, `digest-mismatch`. */
+  get(name: ObjectName, options?: RemoteOptions): Promise<Buffer>;
+  /** Streams a verified blob into a new file; nothing is left there on an error. */
+  getFile(name: ObjectName, absPath: string, options?: RemoteOptions): Promise<void>;
+  /** A blob turned out lost or damaged: forget that it is there, so that it is put again. */
+  forget(name: ObjectName): void;
+  /** undefined when there is none or it is damaged. */
+  reduction(thunk: ObjectName, options?: RemoteOptions): Promise<Reduction | undefined>;
+  putReduction(reduction: Reduction, options?: RemoteOptions): Promise<void>;
+  close(): Promise<void>;
+}

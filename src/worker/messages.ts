@@ -1,0 +1,106 @@
+// What a client sends a worker and what comes back. JSON; both sides refuse what they do not know.
+import type { ObjectName } from '../ir/name.ts';
+import type { RemoteAddress } from '../store/remote.ts';
+
+export const WORKER_PROTOCOL = 1;
+
+/** One thunk of a chain. */
+export interface WorkItem {
+  readonly name: ObjectName;
+  /** Canonical bytes (ir/thunk.ts) as text; their hash must be `name`. Inputs are values, or outputs of items before. */
+  readonly thunk: string;
+  /** Absolute path of the tool within the toolchain. */
+  readonly realTool: string;
+  /** Absolute; where the tool believes to be. */
+  readonly cwd: string;
+  readonly pwd: string;
+  readonly searchPath: string;
+  /** Tags of outputs nobody but later items needs; they are not sent anywhere. */
+  readonly internal?: readonly string[];
+}
+
+export interface WorkRequest {
+  readonly protocol: typeof WORKER_PROTOCOL;
+  /** For logs and for pairing a late answer with its twin. */
+  readonly id: string;
+  /** Value name of the toolchain's manifest (toolchain/manifest.ts). */
+  readonly toolchain: ObjectName;
+  readonly remote: RemoteAddress;
+  /** In order; each may use outputs of those before it. */
+  readonly items: readonly WorkItem[];
+  /** Small blobs that travel with the request instead of through the backend: name -> base64. */
+  readonly inline: Readonly<Record<string, string>>;
+  /** Outputs up to this size come back inline, as long as the whole answer fits. */
+  readonly inlineBytesMax: number;
+  /** Milliseconds a tool may run. */
+  readonly timeoutMs: number;
+}
+
+export interface WorkOutput {
+  readonly tag: string;
+  readonly name: ObjectName;
+  /** base64; absent when it went to the backend or is internal. */
+  readonly inline?: string;
+}
+
+export interface WorkTimings {
+  /** Milliseconds spent fetching inputs, laying out the root, running, hashing and storing. */
+  readonly fetchMs: number;
+  readonly layoutMs: number;
+  readonly runMs: number;
+  readonly storeMs: number;
+  /** User + system milliseconds of the tool. */
+  readonly cpuMs: number;
+}
+
+export interface WorkDone {
+  readonly kind: 'done';
+  readonly name: ObjectName;
+  readonly exitCode: number;
+  /** base64 */
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly outputs: readonly WorkOutput[];
+  /**
+   * Names the tool looked up in vain (absolute, original paths) that the thunk does not list as absent and that lie outside
+   * the toolchain. When one of them exists where the thunk was made, the result is not to be used.
+   */
+  readonly undeclaredMisses: readonly string[];
+  readonly timings: WorkTimings;
+}
+
+export type WorkFailedReason =
+  | 'signal'
+  | 'timeout'
+  | 'start-failed'
+  | 'missing-blob'
+  | 'digest-mismatch'
+  | 'output-missing'
+  | 'fetch-inputs-failed'
+  | 'upload-outputs-failed'
+  | 'refused';
+
+export interface WorkFailed {
+  readonly kind: 'failed';
+  readonly name: ObjectName;
+  readonly reason: WorkFailedReason;
+  /** One line; names the file, blob or path it is about. */
+  readonly detail: string;
+}
+
+export interface WorkResponse {
+  readonly protocol: typeof WORKER_PROTOCOL;
+  readonly id: string;
+  /** One per item, in order; it ends with the first that failed or exited other than 0. */
+  readonly results: readonly (WorkDone | WorkFailed)[];
+  /** This worker's: which it is, how many requests it has served, what its cache holds. */
+  readonly worker: {
+    readonly instance: string;
+    readonly served: number;
+    readonly cacheBytes: number;
+    readonly warmBlobs: number;
+    readonly fetchedBlobs: number;
+    readonly fetchedBytes: number;
+    readonly memoryMaxBytes: number;
+  };
+}
