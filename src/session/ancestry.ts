@@ -1,6 +1,7 @@
 // Who called: the processes above a shim, up to the build tool that runs it. A call below make or ninja is deferred; one
 // without a build tool above it, or below a configure script, is answered with the real result.
 import { readFileSync, readlinkSync } from 'node:fs';
+import { isRedirected, looksAtStatus } from './recipe.ts';
 
 const BUILD_TOOLS: ReadonlySet<string> = new Set([
   'make',
@@ -33,6 +34,10 @@ export interface Ancestry {
   readonly buildTool: boolean;
   /** Between the call and its build tool stands a configure script: the exit status is the answer. */
   readonly configuring: boolean;
+  /** The recipe looks at the exit status or reads the messages: nothing can be put off. */
+  readonly resultIsRead: boolean;
+  /** What it prints goes nowhere. */
+  readonly silent: boolean;
   /** Working directory of the outermost build tool; undefined without one. */
   readonly project: string | undefined;
 }
@@ -58,37 +63,82 @@ function look(pid: number): Process | undefined {
   return { parent, command: stat.slice(open + 1, close) };
 }
 
-function isConfigureShell(pid: number, command: string): boolean {
-  if (/^(?:configure|config\.status|autogen)/.test(command)) return true;
-  if (!/^(?:sh|bash|dash|ksh|zsh|ash|busybox)$/.test(command)) return false;
-  let words: string[];
+const SHELL = /^(?:sh|bash|dash|ksh|mksh|zsh|ash|busybox)$/;
+
+function commandLine(pid: number): string[] {
   try {
-    words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').slice(0, -1);
   } catch {
-    return false;
+    return [];
   }
-  const script = words.slice(1).find((w) => !w.startsWith('-'));
-  return script !== undefined && /(?:^|\/)(?:configure|config\.status)(?:\.[a-z]+)?$/.test(script);
 }
 
+/** Flags and script of `sh -c SCRIPT`, or the script's file. */
+function shellOf(pid: number, command: string): Shell | undefined {
+  if (!SHELL.test(command)) return undefined;
+  const words = commandLine(pid).slice(1);
+  let flags = '';
+  while (words[0]?.startsWith('-')) flags += words.shift()!.slice(1);
+  return flags.includes('c') ? { flags, script: words[0] ?? '' } : { flags, file: words[0] ?? '' };
+}
+
+interface Shell {
+  readonly flags: string;
+  readonly script?: string;
+  readonly file?: string;
+}
+
+function linkOf(pid: number, fd: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** libtool compiles twice and hides what the second run says; its status is the first one's. */
+const LIBTOOL = /(?:^|\/)[\w.-]*libtool$/;
+
 /** @param pid the shim's own process. */
-export function ancestryOf(pid: number): Ancestry {
+export function ancestryOf(pid: number, tool: string): Ancestry {
   let configuring = false;
+  let libtool = false;
+  let asks = false;
   let top = 0;
+  let nearest = '';
+  const output: (string | undefined)[] = [linkOf(pid, 1)];
+  const messages: (string | undefined)[] = [linkOf(pid, 2)];
   let at = look(pid)?.parent ?? 0;
   for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
     const process = look(at);
     if (!process) break;
-    if (BUILD_TOOLS.has(process.command)) top = at;
-    else if (top === 0 && isConfigureShell(at, process.command)) configuring = true;
+    if (top === 0) {
+      output.push(linkOf(at, 1));
+      messages.push(linkOf(at, 2));
+      if (/^(?:configure|config\.status|autogen)/.test(process.command)) configuring = true;
+    }
+    if (BUILD_TOOLS.has(process.command)) {
+      if (top === 0) nearest = process.command;
+      top = at;
+    } else if (top === 0) {
+      const shell = shellOf(at, process.command);
+      if (shell?.script !== undefined && looksAtStatus(shell.script, shell.flags, tool)) asks = true;
+      if (shell?.file !== undefined) {
+        if (/(?:^|\/)(?:configure|config\.status)(?:\.[a-z]+)?$/.test(shell.file)) configuring = true;
+        if (LIBTOOL.test(shell.file)) libtool = true;
+      }
+    }
     at = process.parent;
   }
-  if (top === 0) return { buildTool: false, configuring, project: undefined };
+  if (top === 0)
+    return { buildTool: false, configuring, resultIsRead: true, silent: false, project: undefined };
   let project: string | undefined;
   try {
     project = readlinkSync(`/proc/${top}/cwd`);
   } catch {
     project = undefined;
   }
-  return { buildTool: true, configuring, project };
+  const silent = libtool && messages[0] === '/dev/null';
+  const read = asks || isRedirected(output, nearest) || isRedirected(messages, nearest);
+  return { buildTool: true, configuring, resultIsRead: read && !libtool, silent, project };
 }

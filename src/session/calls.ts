@@ -1,6 +1,6 @@
 // Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
-import { accessSync, constants, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { accessSync, chmodSync, constants, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
 import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
 import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
@@ -16,10 +16,10 @@ import {
 import { modelFor } from '../models/registry.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
-import { tryStat } from '../store/stat.ts';
+import { tryLstatNs, tryStat } from '../store/stat.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
-import { ancestryOf } from './ancestry.ts';
+import { type Ancestry, ancestryOf } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
@@ -99,10 +99,10 @@ export class Calls {
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
     if (request.env.has('COLLECT_GCC'))
       return this.#bypass(request, session, bypass('inside-driver', request.tool, request.args));
-    const ancestry = ancestryOf(request.pid);
+    const ancestry = ancestryOf(request.pid, request.tool);
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
-    const deferred = mode !== 'sync' && ancestry.buildTool;
+    const deferred = mode !== 'sync' && ancestry.buildTool && !ancestry.resultIsRead;
     const searchPath = searchPathWithout(
       request.env.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin',
       this.#p.shimDirectories,
@@ -136,7 +136,7 @@ export class Calls {
     const sync = !deferred || plan.sync;
     return sync
       ? this.#answerNow(plan, frozen, request, session)
-      : this.#defer(plan, frozen, request, searchPath, session, ancestry.project);
+      : this.#defer(plan, frozen, request, searchPath, session, ancestry);
   }
 
   #readsFailed(request: CallRequest, session: Session): boolean {
@@ -180,7 +180,7 @@ export class Calls {
     if (forced.length > 0)
       session.emit({ type: 'midway', path: forced[0]!, by: request.tool, waitMs: Date.now() - before });
     if (results.includes(false) && why.inputs !== 'all') {
-      const ancestry = ancestryOf(request.pid);
+      const ancestry = ancestryOf(request.pid, request.tool);
       if (ancestry.buildTool) return done(1);
     }
     return RUN;
@@ -302,12 +302,14 @@ export class Calls {
         const source = value === undefined ? undefined : this.#p.store.path(value);
         if (value === undefined || source === undefined) return RUN;
         const dest = absolute(request.cwd, output.path);
+        const keeps = keepsFile(frozen[i]!.planned, dest);
+        if (!keeps) unlinkOtherName(dest);
         const errno = await this.#p.place({
           source,
           dest,
           mode: modeOf(output, dest, request.umask),
           mtimeNs: -1n,
-          sameInode: false,
+          sameInode: keeps && tryStat(dest)?.size === 0,
         });
         if (errno !== 0) return RUN;
         this.#p.journal.settle(dest);
@@ -335,7 +337,7 @@ export class Calls {
     request: CallRequest,
     searchPath: string,
     session: Session,
-    project: string | undefined,
+    ancestry: Ancestry,
   ): Promise<Answer> {
     const target = await this.#p.target(request.realTool, searchPath);
     const sides = plan.files.map((f) => absolute(request.cwd, f.path));
@@ -348,14 +350,17 @@ export class Calls {
           const ref = outputRef(f.name, output.tag);
           const bytes = writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target });
           await this.#p.forcer.withPath(path, async () => {
-            this.#p.journal.promise({ path, ref, project: project ?? request.cwd, sides });
-            this.#write(path, bytes, modeOf(output, path, request.umask));
+            this.#p.journal.promise({ path, ref, project: ancestry.project ?? request.cwd, sides });
+            const mode = modeOf(output, path, request.umask);
+            if (keepsFile(f.planned, path)) this.#writeThrough(path, bytes, mode);
+            else this.#write(path, bytes, mode);
           });
           session.directories.add(dirname(path));
           session.paths.add(path);
           session.failedPaths.delete(path);
           this.#p.history.note({ path, how: 'deferred', thunk: baseName(ref) });
         }
+        if (ancestry.silent) session.silent.add(f.name);
         session.emit({ type: 'thunk-added', name: f.name, label: f.planned.label, stage: f.planned.stage });
       }
     } catch (error) {
@@ -363,6 +368,16 @@ export class Calls {
     }
     if (session.options.eager) for (const f of frozen) this.#p.forcer.begin(f.name, session);
     return done(0);
+  }
+
+  /** The file that a symlink or another name leads to stays that file. */
+  #writeThrough(path: string, bytes: Buffer, mode: number): void {
+    const link = tryLstatNs(path);
+    if (link?.isSymbolicLink()) this.#writeThrough(resolve(dirname(path), readlinkSync(path)), bytes, mode);
+    else if (link !== undefined && (link.nlink > 1n || link.size === 0n)) {
+      writeFileSync(path, bytes);
+      chmodSync(path, mode);
+    } else this.#write(path, bytes, mode);
   }
 
   /** In one step, so that nobody sees half a placeholder. */
@@ -378,11 +393,27 @@ export class Calls {
   }
 }
 
-/** The mode the tool would give: its own for a new file, the file's for one edited in place. */
+/** The mode the tool would give: its own for a new file, the file's for one it writes into. */
 function modeOf(output: PlannedOutput, path: string, umask: number): number {
-  if (output.mode !== undefined) return output.mode & ~umask;
   const stat = tryStat(path);
-  return stat ? stat.mode & 0o7777 : 0o666 & ~umask;
+  if (output.mode === undefined) return stat ? stat.mode & 0o7777 : 0o666 & ~umask;
+  if (stat?.size === 0) return (stat.mode & 0o7777) | (output.mode & 0o111 & ~umask);
+  return output.mode & ~umask;
+}
+
+/**
+ * Assemblers and linkers remove what stands at their output's place, unless it is empty or a link to nothing; compilers'
+ * texts, archivers and in-place tools write into it. Source: bfd_open_file in binutils.
+ */
+function keepsFile(planned: PlannedThunk, path: string): boolean {
+  if (planned.stage === 'archive' || planned.stage === 'other' || planned.outputs[0]?.form === 'text')
+    return true;
+  return (tryStat(path)?.size ?? 0) === 0;
+}
+
+function unlinkOtherName(path: string): void {
+  const stat = tryLstatNs(path);
+  if (stat?.isSymbolicLink() || (stat?.isFile() && stat.nlink > 1n)) rmSync(path, { force: true });
 }
 
 function canCreate(path: string): boolean {
@@ -390,6 +421,7 @@ function canCreate(path: string): boolean {
   if (stat && !stat.isFile()) return false;
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    if (stat?.size === 0) accessSync(path, constants.W_OK);
     return true;
   } catch {
     return false;

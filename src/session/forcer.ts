@@ -68,14 +68,15 @@ export class Forcer implements ReductorHost {
 
   /** Tells a session what a finished thunk did and printed. */
   announce(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number, session: Session): void {
+    const silent = session.silent.has(node.name);
     session.emit({
       type: 'thunk-finished',
       name: node.name,
       label: this.#label(node),
       how,
       command: this.placementOf(node.name)?.command ?? '',
-      stdout: node.stdout.toString('base64'),
-      stderr: node.stderr.toString('base64'),
+      stdout: silent ? '' : node.stdout.toString('base64'),
+      stderr: silent ? '' : node.stderr.toString('base64'),
       wallMs: node.wallMs,
       cpuMs,
     });

@@ -35,6 +35,8 @@ export class Session {
   readonly paths = new Set<string>();
   /** Outputs taken away because their thunk failed: a call that reads one fails quietly, as it would never have been made. */
   readonly failedPaths = new Set<string>();
+  /** Thunks whose messages the build throws away. */
+  readonly silent = new Set<string>();
   /** A thunk failed and the rest is not wanted any more. */
   stopped = false;
   #listener: ((event: Event) => void) | undefined;

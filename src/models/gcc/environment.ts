@@ -20,6 +20,8 @@ const CONCERNS: readonly (readonly [name: string, stages: Stages])[] = [
   ['LD_LIBRARY_PATH', 'pcal'],
   ['LD_RUN_PATH', 'l'],
   ['LIBRARY_PATH', 'l'],
+  // Whether a unit holds the time is read from its text; one that pastes __DATE__ together is not seen.
+  ['SOURCE_DATE_EPOCH', 'p'],
   ['TERM_URLS', 'pcl'],
 ];
 
@@ -55,7 +57,7 @@ export function thunkEnvironment(
     ([name]) => name,
   );
   if (facts.needsCwd) names.push('PWD');
-  if (facts.usesTime) names.push('SOURCE_DATE_EPOCH', 'TZ');
+  if (facts.usesTime) names.push('TZ');
   return names.sort().flatMap((name): [string, string][] => {
     const value = env.get(name);
     return value === undefined ? [] : [[name, value]];

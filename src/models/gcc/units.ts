@@ -73,8 +73,19 @@ function scanPreprocessed(source: SourceWord, call: Call, context: ModelContext)
   return { kind: 'found', files: [source.path], system: [false], extra: [], absent: [], usesTime: false };
 }
 
+/** Macros given by flags may hold the time too. */
+function flagsMention(parsed: Parsed, macro: RegExp): boolean {
+  return flagWords(parsed).some((word) => word.flag.stages.includes('p') && macro.test(word.args.join(' ')));
+}
+
 /** SOURCE_DATE_EPOCH fixes __DATE__ and __TIME__, but __TIMESTAMP__ is the file's own time. */
-function mentionsTimestamp(files: readonly string[], call: Call, context: ModelContext): boolean {
+function mentionsTimestamp(
+  parsed: Parsed,
+  files: readonly string[],
+  call: Call,
+  context: ModelContext,
+): boolean {
+  if (flagsMention(parsed, /__TIMESTAMP__/)) return true;
   return files.some((file) => {
     const text = context.read(absolute(call.cwd, file));
     return text === undefined || text.includes('__TIMESTAMP__');
@@ -122,14 +133,15 @@ export async function planUnit(
     if (unwritable) return unwritable;
   }
   const inputs = [...new Set([source.path, ...found.files, ...found.extra])];
+  const usesTime = found.usesTime || flagsMention(parsed, /__(?:DATE|TIME|TIMESTAMP)__/);
   const fixedTime =
-    call.env.has('SOURCE_DATE_EPOCH') && found.usesTime && !mentionsTimestamp(inputs, call, context);
+    call.env.has('SOURCE_DATE_EPOCH') && usesTime && !mentionsTimestamp(parsed, inputs, call, context);
   return {
     source,
     inputs,
     absent: found.absent,
-    usesTime: found.usesTime,
-    timeSalt: found.usesTime && !fixedTime ? [`time:${Date.now()}:${randomBytes(8).toString('hex')}`] : [],
+    usesTime,
+    timeSalt: usesTime && !fixedTime ? [`time:${Date.now()}:${randomBytes(8).toString('hex')}`] : [],
     depfile,
   };
 }
