@@ -5,6 +5,7 @@
  * the caller expects it. Without GG_SESSION, GG_SOCKET or GG_SHIM_DIR, or with GG_PRELOAD=0, it does nothing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -108,21 +110,26 @@ static int has_size_of_placeholder(off_t size) {
   return 0;
 }
 
-static int is_placeholder(int fd) {
+/* `link` leads to what `fd` has open, for a descriptor that can only be written to. */
+static int is_placeholder(int fd, const char *link, int flags) {
   struct stat st;
   char head[MARK_WITHIN];
   if (syscall(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode) || !has_size_of_placeholder(st.st_size)) return 0;
-  ssize_t n = syscall(SYS_pread64, fd, head, sizeof head, 0);
+  int reading = fd;
+  if ((flags & O_ACCMODE) == O_WRONLY) reading = syscall(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC);
+  if (reading < 0) return 0;
+  ssize_t n = syscall(SYS_pread64, reading, head, sizeof head, 0);
+  if (reading != fd) syscall(SYS_close, reading);
   return n > 0 && memmem(head, n, MARK, sizeof MARK - 1) != NULL;
 }
 
 /* `fd` was just opened. If it is a placeholder, the real file takes its place under the same number. */
 static void make_real(int fd, int flags) {
   int saved = errno;
-  if (fd >= 0 && !(flags & O_TRUNC) && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY && active(environ)) {
-    if (is_placeholder(fd)) {
-      char link[40], path[PATH_MAX];
-      snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  if (fd >= 0 && !(flags & O_TRUNC) && !(flags & O_PATH) && active(environ)) {
+    char link[40], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (is_placeholder(fd, link, flags)) {
       ssize_t n = syscall(SYS_readlink, link, path, sizeof path - 1);
       if (n > 0 && n < (ssize_t)sizeof path - 1) {
         path[n] = 0;
@@ -193,9 +200,28 @@ int __open64_2(const char *path, int flags) { return open64(path, flags); }
 int __openat_2(int at, const char *path, int flags) { return openat(at, path, flags); }
 int __openat64_2(int at, const char *path, int flags) { return openat64(at, path, flags); }
 
-/* A stream opened for reading: nothing has been read into its buffer yet, so its descriptor can be exchanged. */
+/* A stream just opened: its buffer is still empty, so its descriptor can be exchanged. */
 static void make_stream_real(FILE *stream, const char *mode) {
-  if (stream && mode && mode[0] == 'r') make_real(fileno(stream), (strchr(mode, '+') ? O_RDWR : O_RDONLY) | (strchr(mode, 'e') ? O_CLOEXEC : 0));
+  if (!stream || !mode || (mode[0] != 'r' && mode[0] != 'a')) return;
+  int access = strchr(mode, '+') ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
+  make_real(fileno(stream), access | (mode[0] == 'a' ? O_APPEND : 0) | (strchr(mode, 'e') ? O_CLOEXEC : 0));
+}
+
+/* Cutting a file off by its name: what is kept must be the real one's. */
+static void touch_path(int at, const char *path);
+
+int truncate(const char *path, off_t length) {
+  typedef int (*fn)(const char *, off_t);
+  CACHED(fn, "truncate");
+  if (length > 0) touch_path(AT_FDCWD, path);
+  return real(path, length);
+}
+
+int truncate64(const char *path, off64_t length) {
+  typedef int (*fn)(const char *, off64_t);
+  CACHED(fn, "truncate64");
+  if (length > 0) touch_path(AT_FDCWD, path);
+  return real(path, length);
 }
 
 typedef FILE *(*fopen_fn)(const char *, const char *);
@@ -211,6 +237,22 @@ FILE *fopen64(const char *path, const char *mode) {
   CACHED(fopen_fn, "fopen64");
   FILE *stream = real(path, mode);
   make_stream_real(stream, mode);
+  return stream;
+}
+
+FILE *freopen(const char *path, const char *mode, FILE *old) {
+  typedef FILE *(*fn)(const char *, const char *, FILE *);
+  CACHED(fn, "freopen");
+  FILE *stream = real(path, mode, old);
+  if (path) make_stream_real(stream, mode);
+  return stream;
+}
+
+FILE *freopen64(const char *path, const char *mode, FILE *old) {
+  typedef FILE *(*fn)(const char *, const char *, FILE *);
+  CACHED(fn, "freopen64");
+  FILE *stream = real(path, mode, old);
+  if (path) make_stream_real(stream, mode);
   return stream;
 }
 
@@ -331,11 +373,37 @@ static const char *redirect(const char *path, char *const *env, char *room, size
   return there ? room : path;
 }
 
+/* Programs of another class or machine: their loader would complain about our library. */
+static int is_foreign(int fd) {
+  unsigned char head[20];
+  Elf64_Half machine, ours;
+  if (syscall(SYS_pread64, fd, head, sizeof head, 0) != sizeof head || memcmp(head, ELFMAG, SELFMAG) != 0) return 0;
+  Elf64_Ehdr *self = (Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
+  if (head[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)) return 1;
+  if (!self) return 0;
+  memcpy(&machine, head + 18, sizeof machine);
+  ours = self->e_machine;
+  return machine != ours;
+}
+
 /* The sanitizers' runtime ends a program in which another library comes before it. */
-static int needs_clean_preload(const char *path) {
-  if (!path || !strchr(path, '/') || strncmp(path, "/usr/", 5) == 0 || strncmp(path, "/bin/", 5) == 0) return 0;
+static int needs_clean_preload(const char *path, char *const *env) {
+  if (!path || !strchr(path, '/')) return 0;
   int saved = errno, found = 0;
   int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  /* ldd: the list of libraries is to be the program's own. */
+  if (fd >= 0 && look(env, "LD_TRACE_LOADED_OBJECTS")) {
+    touch_path(AT_FDCWD, path);
+    syscall(SYS_close, fd);
+    errno = saved;
+    return 1;
+  }
+  if (fd >= 0 && is_foreign(fd)) found = 1;
+  if (fd >= 0 && (found || strncmp(path, "/usr/", 5) == 0 || strncmp(path, "/bin/", 5) == 0)) {
+    syscall(SYS_close, fd);
+    errno = saved;
+    return found;
+  }
   if (fd >= 0) {
     char part[4096];
     size_t held = 0;
@@ -393,6 +461,11 @@ struct changed {
 /* The program and environment to use in place of these. */
 static const char *change(const char *path, char *const **env, struct changed *c) {
   if (!active(*env)) return path;
+  struct stat st;
+  int saved = errno;
+  /* A program still to be built is made real first, so that it starts as itself. */
+  if (syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && has_size_of_placeholder(st.st_size)) touch_path(AT_FDCWD, path);
+  errno = saved;
   const char *instead = redirect(path, *env, c->path, sizeof c->path);
   if (instead != path) {
     /* The shim must run the very program that was called, whatever its PATH says. */
@@ -407,7 +480,7 @@ static const char *change(const char *path, char *const **env, struct changed *c
     *env = c->list;
     return instead;
   }
-  if (needs_clean_preload(path)) *env = without_preload(*env, c->list, c->preload, sizeof c->preload);
+  if (needs_clean_preload(path, *env)) *env = without_preload(*env, c->list, c->preload, sizeof c->preload);
   return path;
 }
 

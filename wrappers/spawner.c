@@ -363,6 +363,8 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   strcpy(dest, asked);
   if (lstat(asked, &st) == 0 && S_ISLNK(st.st_mode) && !realpath(asked, dest)) return errno;
   if (inode && (stat(dest, &st) < 0 || st.st_ino != inode)) return ESTALE;
+  /* Another name for the file is to go on naming it. */
+  if (stat(dest, &st) == 0 && st.st_nlink > 1) flags |= SAME_INODE;
   int from = open(source, O_RDONLY | O_CLOEXEC);
   if (from < 0) return errno;
   int to;
@@ -399,7 +401,12 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   if (close(to) < 0 && !error) error = errno;
   close(from);
   if (!(flags & SAME_INODE)) {
-    if (!error && inode && (lstat(dest, &st) < 0 || st.st_ino != inode)) error = ESTALE;
+    int there = lstat(dest, &st) == 0;
+    if (!error && inode && (!there || st.st_ino != inode)) error = ESTALE;
+    if (!error && there && st.st_nlink > 1) {
+      unlink(temporary);
+      return place(source, asked, mode, mtime, inode, flags | SAME_INODE);
+    }
     if (!error && rename(temporary, dest) < 0) error = errno;
     if (error) unlink(temporary);
   }

@@ -1,0 +1,2 @@
+#include "sp ace.h"
+int spaced(void) { return SPACED; }

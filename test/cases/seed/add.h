@@ -1,0 +1,3 @@
+#pragma once
+extern int counter;
+int add(int a, int b);

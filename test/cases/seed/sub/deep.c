@@ -1,0 +1,3 @@
+#include "../add.h"
+#include <only.h>
+int deep(void) { return add(ONLY, 2); }

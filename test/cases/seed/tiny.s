@@ -1,0 +1,5 @@
+	.text
+	.globl tiny
+tiny:
+	ret
+	.section .note.GNU-stack,"",@progbits

@@ -1,0 +1,2 @@
+#include "generated.h"
+int g(void) { return GENERATED; }
