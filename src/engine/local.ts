@@ -1,7 +1,7 @@
 // The local engine: runs the tool in the original directory with its outputs going to files of ours. What it reads is
 // compared with the thunk's inputs before and after the run; where the tree no longer holds what the thunk says, the run
 // goes to the sandbox, which shows exactly the declared inputs.
-import { chmodSync, copyFileSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isValue, type ObjectName } from '../ir/name.ts';
 import type { Arg } from '../ir/thunk.ts';
@@ -28,6 +28,8 @@ export class LocalEngine implements Engine {
   readonly label = 'local';
   readonly slots: number;
   readonly #o: LocalEngineOptions;
+  /** Directories for outputs that no run uses now; as many as ever ran at once. */
+  readonly #idle: string[] = [];
   #serial = 0;
 
   constructor(options: LocalEngineOptions) {
@@ -39,8 +41,8 @@ export class LocalEngine implements Engine {
     if (job.placement.sandbox === 'namespace') return this.#inSandbox(job, options.signal);
     const changed = this.#changedInput(job);
     if (changed !== undefined) return this.#inSandbox(job, options.signal);
-    const directory = join(this.#o.store.directory, 'tmp', `run-${process.pid}-${this.#serial++}`);
-    mkdirSync(directory, { mode: 0o700 });
+    const directory = this.#idle.pop() ?? this.#newDirectory();
+    let clean = false;
     try {
       const outputs = new OutputFiles(job, directory);
       outputs.prepare();
@@ -57,10 +59,20 @@ export class LocalEngine implements Engine {
       const bad = badResult(job, result);
       if (bad) return bad;
       if (this.#changedInput(job) !== undefined) return await this.#inSandbox(job, options.signal);
-      return outputs.outcome(result, this.#o.store);
+      const outcome = outputs.outcome(result, this.#o.store);
+      clean = outcome.kind === 'done' && outcome.exitCode === 0;
+      return outcome;
     } finally {
-      rmSync(directory, { recursive: true, force: true });
+      // What a good run leaves was moved into the store.
+      if (!clean) empty(directory);
+      this.#idle.push(directory);
     }
+  }
+
+  #newDirectory(): string {
+    const directory = join(this.#o.store.directory, 'tmp', `run-${process.pid}-${this.#serial++}`);
+    mkdirSync(directory, { mode: 0o700 });
+    return directory;
   }
 
   /** The first input whose file no longer holds what the thunk says. */
@@ -78,8 +90,13 @@ export class LocalEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    for (const directory of this.#idle) rmSync(directory, { recursive: true, force: true });
     await this.#o.runner.close();
   }
+}
+
+function empty(directory: string): void {
+  for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true, force: true });
 }
 
 /** The variables of a run: the thunk's own, and what a process needs to find the tool's parts. */

@@ -53,6 +53,7 @@ export class Sandbox {
       // Bound, not linked: a hard link would change the system files' ctime.
       for (const path of toolchain.files) tree.file(path, undefined);
       for (const [path, target] of toolchain.links) tree.link(path, target);
+      const classes = mtimeClassOf(job.thunk.salt);
       for (const input of job.thunk.inputs) {
         if (!isValue(input.name)) return failed('missing-blob', `${input.path} is not a value yet`);
         const path = input.path.startsWith('/') ? input.path : `${job.placement.cwd}/${input.path}`;
@@ -60,7 +61,9 @@ export class Sandbox {
         if (blob === undefined) {
           return failed('missing-blob', `${input.name}, which ${job.placement.label} reads as ${path}`);
         }
-        tree.file(path, blob);
+        const second = classes.get(input.path);
+        if (second === undefined) tree.file(path, blob);
+        else tree.copy(path, blob, second);
       }
       for (const path of DEVICES) tree.file(path, undefined);
       for (const path of LOCALES) tree.directory(path);
@@ -89,6 +92,16 @@ export class Sandbox {
       rmSync(root, { recursive: true, force: true });
     }
   }
+}
+
+/** Inputs that must not share a time (`mtime-class:K:PATH`): path -> the second it gets. */
+export function mtimeClassOf(salt: readonly string[]): Map<string, number> {
+  const secondByPath = new Map<string, number>();
+  for (const entry of salt) {
+    const m = /^mtime-class:(\d+):(.*)$/s.exec(entry);
+    if (m) secondByPath.set(m[2]!, Number(m[1]) + 1);
+  }
+  return secondByPath;
 }
 
 /** Builds the tree of a root: hard links where the file system allows, copies elsewhere. */
@@ -126,6 +139,13 @@ class InputTree {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
+  }
+
+  /** A file of its own with a time of its own. */
+  copy(path: string, source: string, second: number): void {
+    this.directory(dirname(path));
+    copyFileSync(source, this.#root + path);
+    utimesSync(this.#root + path, second, second);
   }
 
   /** Puts `source` there; undefined: an empty file to bind over. */

@@ -1,5 +1,14 @@
 // Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
-import { accessSync, chmodSync, constants, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
 import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
@@ -25,6 +34,7 @@ import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
+import { mtimeClasses } from './mtime-classes.ts';
 import type { Session } from './session.ts';
 import { absolute, placeholderAt } from './tree.ts';
 
@@ -234,7 +244,10 @@ export class Calls {
         outputs: planned.outputs.map((o) =>
           o.from === undefined ? { tag: o.tag, path: o.path } : { tag: o.tag, path: o.path, from: o.from },
         ),
-        salt: planned.salt,
+        salt:
+          planned.stage === 'compile' || planned.stage === 'preprocess'
+            ? [...planned.salt, ...mtimeClasses(inputs, request.cwd, mentionsOnce)]
+            : planned.salt,
       };
       const { name, bytes } = encodeThunk(thunk);
       this.#p.store.put(bytes, 'T');
@@ -414,6 +427,14 @@ function keepsFile(planned: PlannedThunk, path: string): boolean {
 function unlinkOtherName(path: string): void {
   const stat = tryLstatNs(path);
   if (stat?.isSymbolicLink() || (stat?.isFile() && stat.nlink > 1n)) rmSync(path, { force: true });
+}
+
+function mentionsOnce(path: string): boolean {
+  try {
+    return readFileSync(path).includes('once');
+  } catch {
+    return true;
+  }
 }
 
 function canCreate(path: string): boolean {

@@ -1,7 +1,7 @@
 // The local store: blobs and reductions as files below one directory.
 //
-//   cas/HH/NAME           a blob, HH: the first two hex digits of its hash; mode 0444
-//   reductions/HH/NAME    what a thunk became (reductions.ts)
+//   cas/H/NAME            a blob, H: the first hex digit of its hash; mode 0444
+//   reductions/H/NAME     what a thunk became (reductions.ts)
 //   tmp/                  files being written; each process uses names of its own
 //
 // Writes go to tmp/ and are renamed into place, so a killed process leaves no half blob. Nothing is fsynced: after a
@@ -65,11 +65,11 @@ export class LocalStore implements Store {
   }
 
   #file(kind: 'cas' | 'reductions', name: ObjectName): string {
-    return join(this.directory, kind, name.slice(1, 3), name);
+    return join(this.directory, kind, name.slice(1, 2), name);
   }
 
   #makeRoom(kind: 'cas' | 'reductions', name: ObjectName): string {
-    const dir = join(this.directory, kind, name.slice(1, 3));
+    const dir = join(this.directory, kind, name.slice(1, 2));
     if (!this.#madeDirs.has(dir)) {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       this.#madeDirs.add(dir);

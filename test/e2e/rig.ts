@@ -68,11 +68,11 @@ export class Rig {
     return (JSON.parse(line) as { counts: Counts }).counts;
   }
 
-  /** The tree as text: kinds, modes, contents. */
-  shot(directory = this.tree, prefix = ''): Map<string, string> {
+  /** The tree as text: kinds, modes, contents; names as Latin-1, whatever they hold. */
+  shot(directory: Buffer = Buffer.from(this.tree), prefix = ''): Map<string, string> {
     const found = new Map<string, string>();
-    for (const name of readdirSync(directory).sort()) {
-      const path = join(directory, name);
+    for (const name of readdirSync(directory, { encoding: 'latin1' }).sort()) {
+      const path = Buffer.concat([directory, Buffer.from('/'), Buffer.from(name, 'latin1')]);
       const stat = lstatSync(path);
       const mode = (stat.mode & 0o7777).toString(8);
       if (stat.isSymbolicLink()) found.set(prefix + name, `link ${readlinkSync(path)}`);
