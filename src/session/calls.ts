@@ -269,7 +269,7 @@ export class Calls {
 
   async #nameInput(path: string, session: Session): Promise<ObjectRef | ObjectName | undefined> {
     const ref = placeholderAt(path);
-    if (ref !== undefined) return ref;
+    if (ref !== undefined) return this.#p.forcer.knows(ref) ? ref : undefined;
     if (/\.(?:a|lo|lib)$/.test(path) && !(await this.#p.heal(path, session.id))) return undefined;
     const name = this.#p.digests.digest(path);
     if (name === undefined) return undefined;

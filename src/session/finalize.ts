@@ -87,6 +87,7 @@ export async function finalize(
   parts: FinalizeParts,
 ): Promise<readonly string[]> {
   const { journal, forcer } = parts;
+  let strays: readonly string[] = [];
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const targets = new Set<ObjectName>();
     const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
@@ -104,18 +105,17 @@ export async function finalize(
       : [session.options.cwd, ...session.directories];
     const found = await findPlaceholders(roots, startedMs);
     const single = (scope.paths ?? []).filter((p) => placeholderAt(p) !== undefined);
+    strays = [...found.files, ...single];
     if (found.files.length + found.archives.length + single.length === 0) break;
     if (session.stopped && !session.options.keepGoing) break;
     const results = await Promise.all([
-      ...[...found.files, ...single].map(
-        async (p) => (await forcer.forcePath(p, session.id)).kind === 'real',
-      ),
+      ...strays.map(async (p) => (await forcer.forcePath(p, session.id)).kind === 'real'),
       ...found.archives.map((p) => parts.heal(p, session.id)),
     ]);
     if (!results.includes(true)) break;
   }
-  return journal
-    .outstanding()
-    .filter((o) => inScope(o, session, scope) && placeholderAt(o.path) === o.ref)
-    .map((o) => o.path);
+  const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
+  const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));
+  for (const path of strays) if (placeholderAt(path) !== undefined) left.add(path);
+  return [...left];
 }

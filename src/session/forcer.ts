@@ -24,6 +24,8 @@ export interface ForcerParts {
 export type ForcedPath =
   | { readonly kind: 'real' }
   | { readonly kind: 'failed'; readonly node: ForceNode }
+  /** Its thunk is in no store of ours. */
+  | { readonly kind: 'unknown' }
   | { readonly kind: 'unwritable'; readonly errno: number };
 
 export class Forcer implements ReductorHost {
@@ -197,6 +199,16 @@ export class Forcer implements ReductorHost {
   ): Promise<ForcedPath> {
     const ref = placeholderAt(path);
     if (ref === undefined) return { kind: 'real' };
+    if (!this.knows(ref)) {
+      this.#p.sessions.get(owner)?.emit({
+        type: 'problem',
+        reason: 'unknown-placeholder',
+        subject: path,
+        detail: `a placeholder for ${ref.slice(0, 13)}…, a thunk that is not in this store`,
+        advice: 'it is damaged, or was made with another GG_DIR; remove the file and build again',
+      });
+      return { kind: 'unknown' };
+    }
     if (options.open) this.#held.set(path, (this.#held.get(path) ?? 0) + 1);
     try {
       const node = await this.reductor.force(baseName(ref), owner, { urgent: true });
@@ -214,6 +226,16 @@ export class Forcer implements ReductorHost {
         else this.#held.set(path, left);
       }
     }
+  }
+
+  /** Whether the thunk behind a reference can be forced or has been. */
+  knows(ref: ObjectRef): boolean {
+    const name = baseName(ref);
+    return (
+      this.reductor.node(name) !== undefined ||
+      this.store.has(name) ||
+      this.store.reduction(name) !== undefined
+    );
   }
 
   /** Starts a thunk for a session that forces while it infers. */

@@ -19,6 +19,16 @@ import type { Counts } from '../../src/report/events.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 const RUN_MS_MAX = 120_000;
+const NOBODY = 65534;
+
+/** Why tests as nobody cannot run here; false when they can. */
+export function noUnprivilegedUser(): string | false {
+  if (process.getuid?.() !== 0) return false;
+  const as = ['--reuid=65534', '--regid=65534', '--clear-groups', 'cat', join(root, 'package.json')];
+  return spawnSync('setpriv', as).status === 0
+    ? false
+    : 'nobody may not read the checkout, or there is no setpriv';
+}
 
 export interface Ran {
   readonly code: number;
@@ -31,7 +41,12 @@ export class Rig {
   readonly tree = join(this.home, 'tree');
   readonly env: Record<string, string>;
 
-  constructor() {
+  readonly #prefix: readonly string[];
+
+  /** @param unprivileged run everything as nobody, when the tests run as root. */
+  constructor(options: { readonly unprivileged?: boolean } = {}) {
+    const drop = options.unprivileged === true && process.getuid?.() === 0;
+    this.#prefix = drop ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
     for (const d of ['run', 'bin']) mkdirSync(join(this.home, d), { mode: 0o700 });
     this.env = {
       PATH: `${root}/scripts:${process.env['PATH'] ?? ''}`,
@@ -49,10 +64,12 @@ export class Rig {
       recursive: true,
       preserveTimestamps: true,
     });
+    if (this.#prefix.length > 0) spawnSync('chown', ['-R', `${NOBODY}:${NOBODY}`, this.home]);
   }
 
   sh(command: string, env: Record<string, string> = {}): Ran {
-    const r: SpawnSyncReturns<Buffer> = spawnSync('bash', ['-c', command], {
+    const [program, ...words] = [...this.#prefix, 'bash', '-c', command];
+    const r: SpawnSyncReturns<Buffer> = spawnSync(program!, words, {
       cwd: this.tree,
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
