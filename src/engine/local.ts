@@ -8,6 +8,7 @@ import type { Arg } from '../ir/thunk.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { tryStat } from '../store/stat.ts';
+import { Decomposer } from './decompose.ts';
 import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome } from './engine.ts';
 import type { ProcessRunner, RunResult } from './process-runner.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -20,6 +21,9 @@ export interface LocalEngineOptions {
   readonly sandbox: Sandbox;
 }
 
+/** No output has this name: it begins with a dot and is no object. */
+const ASSEMBLY_NAME = '.gg-between.s';
+
 export function failed(reason: RunFailed['reason'], detail: string, transient = false): RunFailed {
   return { kind: 'failed', reason, detail, transient };
 }
@@ -28,12 +32,14 @@ export class LocalEngine implements Engine {
   readonly label = 'local';
   readonly slots: number;
   readonly #o: LocalEngineOptions;
+  readonly #decomposer: Decomposer;
   /** Directories for outputs that no run uses now; as many as ever ran at once. */
   readonly #idle: string[] = [];
   #serial = 0;
 
   constructor(options: LocalEngineOptions) {
     this.#o = options;
+    this.#decomposer = new Decomposer(options.runner);
     this.slots = options.slots;
   }
 
@@ -46,15 +52,17 @@ export class LocalEngine implements Engine {
     try {
       const outputs = new OutputFiles(job, directory);
       outputs.prepare();
-      const result = await this.#o.runner.run(
-        {
-          file: job.placement.realTool,
-          argv: [argumentZero(job), ...job.thunk.args.map((a) => outputs.argument(a))],
-          cwd: job.placement.cwd,
-          env: environment(job),
-        },
-        options.signal,
-      );
+      const result =
+        (await this.#apart(job, outputs, directory, options.signal)) ??
+        (await this.#o.runner.run(
+          {
+            file: job.placement.realTool,
+            argv: [argumentZero(job), ...job.thunk.args.map((a) => outputs.argument(a))],
+            cwd: job.placement.cwd,
+            env: environment(job),
+          },
+          options.signal,
+        ));
       if (options.signal.aborted) return failed('cancelled', 'taken back');
       const bad = badResult(job, result);
       if (bad) return bad;
@@ -66,6 +74,39 @@ export class LocalEngine implements Engine {
       // What a good run leaves was moved into the store.
       if (!clean) empty(directory);
       this.#idle.push(directory);
+    }
+  }
+
+  /** The compiler and the assembler without their driver; undefined: the driver is to do it, and to say what is wrong. */
+  async #apart(
+    job: ForceJob,
+    outputs: OutputFiles,
+    directory: string,
+    signal: AbortSignal,
+  ): Promise<RunResult | undefined> {
+    const output = job.thunk.outputs[0];
+    if (output === undefined) return undefined;
+    const env = environment(job);
+    const assembly = join(directory, ASSEMBLY_NAME);
+    const object = outputs.argument({ prefix: '', output: output.tag });
+    const commands = await this.#decomposer.commands(job, argumentZero(job), env, object, assembly);
+    if (!commands) return undefined;
+    const [compile, assemble] = commands;
+    const cwd = job.placement.cwd;
+    try {
+      const compiled = await this.#o.runner.run({ ...compile, cwd, env }, signal);
+      if (compiled.startErrno !== 0 || compiled.exitCode !== 0 || compiled.signal !== 0) return undefined;
+      const assembled = await this.#o.runner.run({ ...assemble, cwd, env }, signal);
+      const silent = assembled.stdout.length + assembled.stderr.length === 0;
+      if (assembled.startErrno !== 0 || assembled.exitCode !== 0 || assembled.signal !== 0 || !silent)
+        return undefined;
+      return {
+        ...compiled,
+        wallUs: compiled.wallUs + assembled.wallUs,
+        cpuUs: compiled.cpuUs + assembled.cpuUs,
+      };
+    } finally {
+      rmSync(assembly, { force: true });
     }
   }
 
