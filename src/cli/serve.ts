@@ -75,7 +75,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     query,
     fallback: asking,
     cacheDir: join(stateDir, 'scan'),
-    watch: false,
+    watch: true,
   });
   const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
   const journal = new Journal(join(stateDir, 'journal'));

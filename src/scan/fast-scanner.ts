@@ -23,6 +23,7 @@ import { Symbols } from './symbols.ts';
 import { Tree } from './tree.ts';
 import { Unit } from './unit.ts';
 import { memoKey, UnitMemo } from './unit-memo.ts';
+import { PACKAGE_ROOTS } from './watching.ts';
 import { Workspace } from './workspace.ts';
 
 export interface FastScannerOptions {
@@ -30,8 +31,10 @@ export interface FastScannerOptions {
   readonly fallback: Scanner;
   /** Where answers and lexed files outlive the process; undefined: nowhere. */
   readonly cacheDir?: string;
-  /** Let the kernel tell about changes; else every file is looked at for every scan. */
+  /** Let the kernel tell about changes of packages' files; else every file is looked at for every scan. */
   readonly watch: boolean;
+  /** Where files count as packages' (the default is PACKAGE_ROOTS). */
+  readonly watchRoots?: readonly string[];
   /** Remember whole units (the default); without, every scan is evaluated. */
   readonly memo?: boolean;
 }
@@ -108,7 +111,7 @@ export class FastScanner implements Scanner {
   constructor(options: FastScannerOptions) {
     this.#fallback = options.fallback;
     this.#remembers = options.memo ?? true;
-    this.#tree = new Tree(options.watch);
+    this.#tree = new Tree(options.watch ? (options.watchRoots ?? PACKAGE_ROOTS) : []);
     this.#memo = new UnitMemo(this.#tree);
     this.#snapshot = new Snapshot(options.cacheDir, this.#symbols);
     this.#programs = new Programs(this.#symbols, this.#conditions, this.#snapshot);
