@@ -157,7 +157,7 @@ export class FastScanner implements Scanner {
     this.#scans++;
     this.#snapshot.load();
     if (request.language === 'assembler') return this.#noted(scanAssembler(request));
-    if (this.#distrusted.has(projectOf(request))) return this.#handOver(request, 'self-check-failed');
+    if (this.#isDistrusted(request.cwd)) return this.#handOver(request, 'self-check-failed');
     const plan = planScan(request);
     if ('unsupported' in plan) return this.#handOver(request, 'unsupported-flag');
     return new Promise((resolve, reject) => {
@@ -165,18 +165,28 @@ export class FastScanner implements Scanner {
     });
   }
 
+  /** From now on what runs in this directory or below is scanned by the fallback. */
+  distrust(directory: string): void {
+    this.#distrusted.add(directory);
+  }
+
+  #isDistrusted(cwd: string): boolean {
+    for (const directory of this.#distrusted)
+      if (cwd === directory || cwd.startsWith(`${directory}/`)) return true;
+    return false;
+  }
+
   /**
-   * Compares a scan with the list a real compile wrote (`files` as -MD lists them). After a difference the project (the
-   * working directory) is scanned by the fallback.
-   * @returns what differs, undefined when nothing does.
+   * Compares a scan made now with the list a real compile wrote (`files` as -MD lists them, the source first).
+   * @returns what differs, undefined when nothing does or there is no scan to compare.
    */
   async selfCheck(request: ScanRequest, files: readonly string[]): Promise<string | undefined> {
+    if (this.#isDistrusted(request.cwd)) return undefined;
     const result = await this.scan(request);
     if (result.kind !== 'found') return undefined;
     const at = files.findIndex((file, i) => file !== result.files[i]);
     if (at < 0 && files.length === result.files.length) return undefined;
     const place = at < 0 ? files.length : at;
-    this.#distrusted.add(projectOf(request));
     return `${request.source}: file ${place + 1} is ${files[place] ?? 'none'}, the scan says ${result.files[place] ?? 'none'}`;
   }
 
@@ -365,11 +375,6 @@ export class FastScanner implements Scanner {
       usesTime,
     };
   }
-}
-
-/** What a difference found by a self-check puts out of trust. */
-function projectOf(request: ScanRequest): string {
-  return request.cwd;
 }
 
 /** As gcc prints it: without a leading "./". */
