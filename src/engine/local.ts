@@ -1,14 +1,14 @@
 // The local engine: runs the tool in the original directory with its outputs going to files of ours. What it reads is
 // compared with the thunk's inputs before and after the run; where the tree no longer holds what the thunk says, the run
 // goes to the sandbox, which shows exactly the declared inputs.
-import { chmodSync, copyFileSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isValue, type ObjectName } from '../ir/name.ts';
 import type { Arg } from '../ir/thunk.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { tryStat } from '../store/stat.ts';
-import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome } from './engine.ts';
+import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome, RunWatcher } from './engine.ts';
 import type { ProcessRunner, RunResult } from './process-runner.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -18,6 +18,7 @@ export interface LocalEngineOptions {
   readonly runner: ProcessRunner;
   readonly slots: number;
   readonly sandbox: Sandbox;
+  readonly watcher?: RunWatcher;
 }
 
 export function failed(reason: RunFailed['reason'], detail: string, transient = false): RunFailed {
@@ -49,7 +50,7 @@ export class LocalEngine implements Engine {
           file: job.placement.realTool,
           argv: [argumentZero(job), ...job.thunk.args.map((a) => outputs.argument(a))],
           cwd: job.placement.cwd,
-          env: environment(job),
+          env: [...environment(job), ...(this.#o.watcher?.begin(job, directory) ?? [])],
         },
         options.signal,
       );
@@ -57,20 +58,29 @@ export class LocalEngine implements Engine {
       const bad = badResult(job, result);
       if (bad) return bad;
       if (this.#changedInput(job) !== undefined) return await this.#inSandbox(job, options.signal);
+      if (result.exitCode === 0) this.#o.watcher?.end(job, directory);
       return outputs.outcome(result, this.#o.store);
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }
   }
 
-  /** The first input whose file no longer holds what the thunk says. */
+  /** The first input whose file no longer holds what the thunk says, or name that is no longer absent. */
   #changedInput(job: ForceJob): string | undefined {
     for (const input of job.thunk.inputs) {
       if (!isValue(input.name)) return input.path;
       const path = input.path.startsWith('/') ? input.path : `${job.placement.cwd}/${input.path}`;
       if (this.#o.digests.digest(path) !== input.name) return input.path;
     }
-    return undefined;
+    return this.#appearedName(job);
+  }
+
+  /** A name that was looked up in vain and would be found now; the call's own outputs stand there as placeholders. */
+  #appearedName({ thunk, placement }: ForceJob): string | undefined {
+    const absolute = (path: string): string => (path.startsWith('/') ? path : `${placement.cwd}/${path}`);
+    if (thunk.absent.length === 0) return undefined;
+    const own = new Set(thunk.outputs.map((output) => absolute(output.path)));
+    return thunk.absent.find((path) => existsSync(absolute(path)) && !own.has(absolute(path)));
   }
 
   async #inSandbox(job: ForceJob, signal: AbortSignal): Promise<RunOutcome> {

@@ -25,6 +25,7 @@ import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
+import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
 import { absolute, placeholderAt } from './tree.ts';
 
@@ -58,6 +59,7 @@ export interface CallParts {
   readonly heal: (absPath: string, owner: string) => Promise<boolean>;
   readonly sessionOf: (id: string | undefined) => Session;
   readonly shimDirectories: ReadonlySet<string>;
+  readonly selfCheck?: SelfCheck;
 }
 
 interface Frozen {
@@ -121,8 +123,12 @@ export class Calls {
       if (failedInput || (session.stopped && !session.options.keepGoing)) return done(1);
     }
     let plan: Plan | Bypass;
+    const scans: Scanned[] = [];
     try {
-      plan = await model.plan(call, this.#p.contexts.forCall(searchPath));
+      plan = await model.plan(
+        call,
+        this.#p.contexts.forCall(searchPath, (scan) => scans.push(scan)),
+      );
     } catch (error) {
       plan = bypass(
         'internal-error',
@@ -133,6 +139,8 @@ export class Calls {
     if (plan.kind === 'bypass') return this.#bypass(request, session, plan);
     const frozen = await this.#freeze(plan, request, searchPath, session);
     if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
+    if (frozen.length === 1 && scans.length === 1)
+      this.#p.selfCheck?.planned(frozen[0]!.name, scans[0]!, ancestry.project ?? request.cwd);
     const sync = !deferred || plan.sync;
     return sync
       ? this.#answerNow(plan, frozen, request, session)

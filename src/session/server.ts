@@ -12,6 +12,7 @@ import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { FromServer, ToServer } from './messages.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
+import type { SelfCheck } from './self-check.ts';
 import { Session } from './session.ts';
 import { placeholderAt } from './tree.ts';
 
@@ -28,6 +29,7 @@ export interface ServerParts {
   readonly history: History;
   readonly sessions: Map<string, Session>;
   readonly detached: Session;
+  readonly selfCheck: SelfCheck;
   readonly heal: (absPath: string, owner: string) => Promise<boolean>;
   /** Called once, when the server has ended. */
   readonly ended: () => Promise<void>;
@@ -231,6 +233,7 @@ class CliClient {
             bypasses: Object.fromEntries(s.countByReason),
           })),
           stateDirectory: this.#p.stateDirectory,
+          selfCheck: this.#p.selfCheck.status(),
         });
         return;
       }

@@ -82,6 +82,23 @@ describe('hello-make', () => {
     assert.ok(shadowed.equals(readFileSync(join(rig.tree, 'plain.o'))));
   });
 
+  test('a header that appears between the call and the run does not shadow what the call saw', {
+    skip: spawnSync('unshare', ['-Urm', 'true']).status === 0 ? false : 'no user namespaces on this machine',
+  }, () => {
+    rig.fresh('hello-make');
+    rig.sh('mkdir first inc; echo "#define X 1" >inc/o.h; printf "#include <o.h>\\nint x = X;\\n" >s.c');
+    rig.sh('gcc -Ifirst -Iinc -c s.c -o plain.o');
+    const compile = 'gg infer -- make -s -f - <<< "all: ; gcc -Ifirst -Iinc -c s.c -o s.o"';
+    assert.equal(rig.sh(compile).code, 0);
+    writeFileSync(join(rig.tree, 'first/o.h'), '#define X 2\n');
+    assert.equal(rig.sh('gg force').code, 0);
+    const forced = readFileSync(join(rig.tree, 's.o'));
+    assert.ok(forced.equals(readFileSync(join(rig.tree, 'plain.o'))));
+    rig.sh('gcc -Ifirst -Iinc -c s.c -o plain.o');
+    assert.equal(rig.sh(compile.replace('infer', 'build')).code, 0);
+    assert.ok(readFileSync(join(rig.tree, 's.o')).equals(readFileSync(join(rig.tree, 'plain.o'))));
+  });
+
   test("a failing compile: gcc's message, make's code, siblings finished under -k, nothing of it left", () => {
     rig.fresh('hello-make');
     appendFileSync(join(rig.tree, 'greet.c'), 'int broken = ;\n');
@@ -167,6 +184,8 @@ describe('hello-make', () => {
     rig.fresh('hello-make');
     rig.sh('gg infer -- make -j2');
     assert.match(rig.sh('gg status').out, /placeholders: 7 here/);
+    const { selfCheck } = JSON.parse(rig.sh('gg status --json').out);
+    assert.ok(selfCheck.checked > 0 && selfCheck.reports.length === 0, JSON.stringify(selfCheck));
     assert.match(rig.sh('gg describe hello.o').out, /^input {5}V[0-9a-f]{64}-\d+ hello\.c$/m);
     assert.match(rig.sh('gg explain hello.o').out, /is a placeholder for T/);
     rig.sh('gg force hello');
