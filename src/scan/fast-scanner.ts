@@ -368,6 +368,7 @@ export class FastScanner implements Scanner {
       files,
       system,
       extra: [...extra],
+      precompiledListed: true,
       get absent() {
         absent ??= [...new Set(searches.flatMap((entry) => entry.absent))];
         return absent;

@@ -2,8 +2,8 @@
 import { accessSync, constants, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
-import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
-import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
+import { baseName, type ObjectName, type ObjectRef, outputRef, sizeOf } from '../ir/name.ts';
+import { type ElfTarget, mayBePlaceholder, writePlaceholder } from '../ir/placeholder.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
 import {
   type Bypass,
@@ -263,10 +263,16 @@ export class Calls {
   }
 
   async #nameInput(path: string, session: Session): Promise<ObjectRef | ObjectName | undefined> {
-    const ref = placeholderAt(path);
-    if (ref !== undefined) return ref;
-    if (/\.(?:a|lo|lib)$/.test(path) && !(await this.#p.heal(path, session.id))) return undefined;
-    const name = this.#p.digests.digest(path);
+    const archive = /\.(?:a|lo|lib)$/.test(path);
+    // A value's name tells its size, and placeholders have few: most files need one stat only.
+    let name = archive ? undefined : this.#p.digests.digest(path);
+    if (name === undefined || mayBePlaceholder(sizeOf(name))) {
+      const ref = placeholderAt(path);
+      if (ref !== undefined) return ref;
+      if (archive && !(await this.#p.heal(path, session.id))) return undefined;
+      // Anew: it may just have stopped being a placeholder.
+      name = this.#p.digests.digest(path);
+    }
     if (name === undefined) return undefined;
     // Files of the system stay; the user's may be edited before the thunk runs, so their bytes are kept.
     if (!path.startsWith('/usr/') && !this.#kept.has(name)) {
