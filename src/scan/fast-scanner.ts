@@ -16,7 +16,7 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absolutePath, Search } from './search.ts';
+import { absolutePath, type Entry, Search } from './search.ts';
 import { Snapshot } from './snapshot.ts';
 import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
@@ -361,7 +361,7 @@ export class FastScanner implements Scanner {
     }
     for (const { precompiled } of unit.searches.slice(0, PRECOMPILED_LOOKED_AT))
       for (const path of precompiled) extra.add(path);
-    const { searches } = unit;
+    let { searches }: { searches: readonly Entry[] } = unit;
     let absent: readonly string[] | undefined;
     return {
       kind: 'found',
@@ -370,7 +370,11 @@ export class FastScanner implements Scanner {
       extra: [...extra],
       precompiledListed: true,
       get absent() {
-        absent ??= [...new Set(searches.flatMap((entry) => entry.absent))];
+        if (!absent) {
+          absent = [...new Set(searches.flatMap((entry) => entry.absent))];
+          // Remembered with the result, and larger than it.
+          searches = [];
+        }
         return absent;
       },
       usesTime,

@@ -43,6 +43,8 @@ export interface Entry {
   unit: number;
   stacked: boolean;
   once: boolean;
+  /** The symbol that keeps a stacked file from being read again; -1: none, or it depends. */
+  guard: number;
   /** __has_include has already said that there is none. */
   denied: boolean;
   /** The place quote includes of this file start at. */
@@ -271,6 +273,7 @@ export class Search {
       unit: -1,
       stacked: false,
       once: false,
+      guard: -1,
       denied: false,
       beside: undefined,
     };

@@ -104,6 +104,8 @@ export class FileEntry {
   readonly path: string;
   readonly name: string;
   epoch = -1;
+  /** For collecting each entry once: the number of the collection it was last in. */
+  collection = 0;
   /** Set by a watch: look again. */
   dirty = true;
   kind: 'file' | 'directory' | 'other' | 'gone' = 'gone';
@@ -171,6 +173,8 @@ export class FileEntry {
 export class Directory {
   readonly path: string;
   epoch = -1;
+  /** As FileEntry's. */
+  collection = 0;
   dev = -1;
   ino = -1;
   /** Inode numbers come back; together with this they do not. */
