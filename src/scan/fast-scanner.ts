@@ -16,7 +16,7 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absolutePath, type Entry, Search } from './search.ts';
+import { absolutePath, type Entry, Search, wayOf } from './search.ts';
 import { Snapshot } from './snapshot.ts';
 import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
@@ -359,8 +359,8 @@ export class FastScanner implements Scanner {
       for (const name of included) extra.add(name);
       if (included.length > 0) this.#includesForAssembler = true;
     }
-    for (const { precompiled } of unit.searches.slice(0, PRECOMPILED_LOOKED_AT))
-      for (const path of precompiled) extra.add(path);
+    for (const entry of unit.searches.slice(0, PRECOMPILED_LOOKED_AT))
+      for (const { precompiled } of wayOf(entry)) for (const path of precompiled) extra.add(path);
     let { searches }: { searches: readonly Entry[] } = unit;
     let absent: readonly string[] | undefined;
     return {
@@ -371,7 +371,7 @@ export class FastScanner implements Scanner {
       precompiledListed: true,
       get absent() {
         if (!absent) {
-          absent = [...new Set(searches.flatMap((entry) => entry.absent))];
+          absent = absentOf(searches);
           // Remembered with the result, and larger than it.
           searches = [];
         }
@@ -380,6 +380,16 @@ export class FastScanner implements Scanner {
       usesTime,
     };
   }
+}
+
+/** Each once, in the order they were looked up. */
+function absentOf(searches: readonly Entry[]): string[] {
+  const entries = new Set<Entry>();
+  for (const entry of searches)
+    for (let at: Entry | undefined = entry; at && !entries.has(at); at = at.rest) entries.add(at);
+  const absent = new Set<string>();
+  for (const entry of entries) for (const path of entry.absent) absent.add(path);
+  return [...absent];
 }
 
 /** As gcc prints it: without a leading "./". */

@@ -1,6 +1,6 @@
 // Whole units remembered, as long as nothing they depend on changed: no file they read, no name they looked for.
 import type { ScanFound, ScanRequest } from './scanner.ts';
-import type { Search } from './search.ts';
+import type { Entry, Search } from './search.ts';
 import type { Directory, FileEntry, Tree } from './tree.ts';
 import type { Unit } from './unit.ts';
 
@@ -56,8 +56,10 @@ export class UnitMemo {
     };
     for (const entry of unit.searches) {
       if (entry.final.file) add<FileEntry>(files, entry.final.file);
-      for (const file of entry.skipped) add<FileEntry>(files, file);
-      for (const directory of entry.directories) add<Directory>(directories, directory);
+      for (let at: Entry | undefined = entry; at; at = at.rest) {
+        for (const file of at.skipped) add<FileEntry>(files, file);
+        for (const directory of at.directories) add<Directory>(directories, directory);
+      }
     }
     this.#byKey.delete(key);
     this.#byKey.set(key, {
