@@ -96,7 +96,7 @@ for (const place of positionals) {
       `  evaluated, tight       ${show(tight)}\n` +
       `  second server, first   ${show(restarted)}, all ${restarted.reduce((a, b) => a + b, 0).toFixed(0)}, lexed ${filesLexed}\n` +
       `  from memory            ${show(remembered)}, ${memoHits} of ${scans} scans, ${watches} watches\n` +
-      `  gcc -M                 ${show(gcc)} (${gcc.length} units): ${(mean(gcc) / mean(warm)).toFixed(0)} times an evaluation\n` +
+      `  gcc -M                 ${show(gcc)} (${gcc.length} units): ${(mean(gcc) / mean(warm)).toFixed(0)} times an evaluation, ${(mean(gcc) / mean(remembered)).toFixed(0)} times an answer from memory\n` +
       `  memory                 ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MB`,
   );
 }

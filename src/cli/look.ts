@@ -47,6 +47,13 @@ export async function status(json: boolean): Promise<number> {
     for (const [reason, n] of Object.entries(session.bypasses).sort((a, b) => b[1] - a[1]))
       print(`  bypass ${reason}: ${n}`);
   }
+  const { checked, reports } = s.selfCheck;
+  if (checked + reports.length > 0)
+    print(`self-check: ${checked} scans compared with a compile, ${reports.length} projects out of trust`);
+  for (const report of reports)
+    print(
+      `  ${report.project}: ${report.difference}\n    please send ${report.path}; delete it to try again`,
+    );
   return EXIT.ok;
 }
 

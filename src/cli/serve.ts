@@ -1,7 +1,7 @@
 // Entry of the session server's process: `node gg-server.js SOCKET`. Picks the concrete parts and joins them.
 import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { LocalEngine } from '../engine/local.ts';
 import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
@@ -16,6 +16,7 @@ import { Contexts } from '../session/context.ts';
 import { Forcer } from '../session/forcer.ts';
 import { History } from '../session/history.ts';
 import { Journal } from '../session/journal.ts';
+import { SelfCheck } from '../session/self-check.ts';
 import { SessionServer } from '../session/server.ts';
 import { Session } from '../session/session.ts';
 import { DigestCache } from '../store/digest-cache.ts';
@@ -75,14 +76,28 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     query,
     fallback: asking,
     cacheDir: join(stateDir, 'scan'),
-    watch: false,
+    watch: true,
   });
-  const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
   const journal = new Journal(join(stateDir, 'journal'));
   const history = new History(join(stateDir, 'history.jsonl'));
   const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
   const sandbox = new Sandbox(store, runner, (tool, path) => toolchains.of(tool, path));
-  const engine = new LocalEngine({ store, digests, runner, slots: jobs, sandbox });
+  const selfCheck = new SelfCheck({
+    directory: join(stateDir, 'self-check'),
+    version: VERSION,
+    differs: (request, files) => reading.selfCheck(request, files),
+    distrust: (directory) => reading.distrust(directory),
+    reported: ({ difference }, path, { placement }) =>
+      history.note({
+        path: resolve(placement.cwd, placement.label),
+        how: 'bypass',
+        reason: 'self-check-failed',
+        detail: `${difference}; the compiler is asked from now on; report: ${path}`,
+        command: placement.command,
+      }),
+  });
+  const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
+  const engine = new LocalEngine({ store, digests, runner, slots: jobs, sandbox, watcher: selfCheck });
   const sessions = new Map<string, Session>();
   const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
   sessions.set(detached.id, detached);
@@ -105,6 +120,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     target: elfTargets(query, digests),
     heal,
     sessionOf: (id) => (id === undefined ? detached : (sessions.get(id) ?? detached)),
+    selfCheck,
     shimDirectories: new Set([join(nativeDirectory, 'bin'), nativeDirectory]),
   });
   const server = new SessionServer({
@@ -120,6 +136,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     history,
     sessions,
     detached,
+    selfCheck,
     heal,
     ended: async () => {
       await reading.close();

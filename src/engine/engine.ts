@@ -66,6 +66,17 @@ export interface RunFailed {
 
 export type RunOutcome = RunDone | RunFailed;
 
+/** Looks over the runs that an engine makes in the user's tree. */
+export interface RunWatcher {
+  /**
+   * @param directory of this run alone; gone after it.
+   * @returns variables to add ("NAME=value"), which must not change what the run leaves; none when it is of no interest.
+   */
+  begin(job: ForceJob, directory: string): readonly string[];
+  /** After a good run whose inputs were the declared ones before and after it. */
+  end(job: ForceJob, directory: string): void;
+}
+
 export interface Engine {
   readonly label: string;
   /** Jobs worth running at once. */

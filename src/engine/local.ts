@@ -1,7 +1,16 @@
 // The local engine: runs the tool in the original directory with its outputs going to files of ours. What it reads is
 // compared with the thunk's inputs before and after the run; where the tree no longer holds what the thunk says, the run
 // goes to the sandbox, which shows exactly the declared inputs.
-import { chmodSync, copyFileSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { isValue, type ObjectName } from '../ir/name.ts';
 import type { Arg } from '../ir/thunk.ts';
@@ -9,7 +18,7 @@ import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { tryStat } from '../store/stat.ts';
 import { Decomposer } from './decompose.ts';
-import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome } from './engine.ts';
+import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome, RunWatcher } from './engine.ts';
 import type { ProcessRunner, RunResult } from './process-runner.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -19,6 +28,7 @@ export interface LocalEngineOptions {
   readonly runner: ProcessRunner;
   readonly slots: number;
   readonly sandbox: Sandbox;
+  readonly watcher?: RunWatcher;
 }
 
 /** No output has this name: it begins with a dot and is no object. */
@@ -52,14 +62,15 @@ export class LocalEngine implements Engine {
     try {
       const outputs = new OutputFiles(job, directory);
       outputs.prepare();
+      const watched = this.#o.watcher?.begin(job, directory) ?? [];
       const result =
-        (await this.#apart(job, outputs, directory, options.signal)) ??
+        (await this.#apart(job, outputs, directory, watched, options.signal)) ??
         (await this.#o.runner.run(
           {
             file: job.placement.realTool,
             argv: [argumentZero(job), ...job.thunk.args.map((a) => outputs.argument(a))],
             cwd: job.placement.cwd,
-            env: environment(job),
+            env: [...environment(job), ...watched],
           },
           options.signal,
         ));
@@ -67,8 +78,9 @@ export class LocalEngine implements Engine {
       const bad = badResult(job, result);
       if (bad) return bad;
       if (this.#changedInput(job) !== undefined) return await this.#inSandbox(job, options.signal);
+      if (result.exitCode === 0) this.#o.watcher?.end(job, directory);
       const outcome = outputs.outcome(result, this.#o.store);
-      clean = outcome.kind === 'done' && outcome.exitCode === 0;
+      clean = outcome.kind === 'done' && outcome.exitCode === 0 && watched.length === 0;
       return outcome;
     } finally {
       // What a good run leaves was moved into the store.
@@ -82,6 +94,7 @@ export class LocalEngine implements Engine {
     job: ForceJob,
     outputs: OutputFiles,
     directory: string,
+    watched: readonly string[],
     signal: AbortSignal,
   ): Promise<RunResult | undefined> {
     const output = job.thunk.outputs[0];
@@ -94,7 +107,7 @@ export class LocalEngine implements Engine {
     const [compile, assemble] = commands;
     const cwd = job.placement.cwd;
     try {
-      const compiled = await this.#o.runner.run({ ...compile, cwd, env }, signal);
+      const compiled = await this.#o.runner.run({ ...compile, cwd, env: [...env, ...watched] }, signal);
       if (compiled.startErrno !== 0 || compiled.exitCode !== 0 || compiled.signal !== 0) return undefined;
       const assembled = await this.#o.runner.run({ ...assemble, cwd, env }, signal);
       const silent = assembled.stdout.length + assembled.stderr.length === 0;
@@ -116,14 +129,22 @@ export class LocalEngine implements Engine {
     return directory;
   }
 
-  /** The first input whose file no longer holds what the thunk says. */
+  /** The first input whose file no longer holds what the thunk says, or name that is no longer absent. */
   #changedInput(job: ForceJob): string | undefined {
     for (const input of job.thunk.inputs) {
       if (!isValue(input.name)) return input.path;
       const path = input.path.startsWith('/') ? input.path : `${job.placement.cwd}/${input.path}`;
       if (this.#o.digests.digest(path) !== input.name) return input.path;
     }
-    return undefined;
+    return this.#appearedName(job);
+  }
+
+  /** A name that was looked up in vain and would be found now; the call's own outputs stand there as placeholders. */
+  #appearedName({ thunk, placement }: ForceJob): string | undefined {
+    const absolute = (path: string): string => (path.startsWith('/') ? path : `${placement.cwd}/${path}`);
+    if (thunk.absent.length === 0) return undefined;
+    const own = new Set(thunk.outputs.map((output) => absolute(output.path)));
+    return thunk.absent.find((path) => existsSync(absolute(path)) && !own.has(absolute(path)));
   }
 
   async #inSandbox(job: ForceJob, signal: AbortSignal): Promise<RunOutcome> {

@@ -52,8 +52,8 @@ const COMPUTED = [
   '__has_include_next',
 ];
 
-/** Major versions whose rules these are; others are handed over. */
-const VERSIONS: ReadonlySet<string> = new Set(['12']);
+/** Major versions whose rules these are (12 has #elifdef, 11 has not); others are handed over. */
+const VERSIONS: ReadonlySet<string> = new Set(['11', '12']);
 
 const OPERAND = /^[A-Za-z_]\w*(?:::[A-Za-z_]\w*)?$/;
 /** Questions in one run of the compiler. */

@@ -16,13 +16,14 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absolutePath, Search } from './search.ts';
+import { absolutePath, type Entry, Search, wayOf } from './search.ts';
 import { Snapshot } from './snapshot.ts';
 import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
 import { Tree } from './tree.ts';
 import { Unit } from './unit.ts';
 import { memoKey, UnitMemo } from './unit-memo.ts';
+import { PACKAGE_ROOTS } from './watching.ts';
 import { Workspace } from './workspace.ts';
 
 export interface FastScannerOptions {
@@ -30,8 +31,10 @@ export interface FastScannerOptions {
   readonly fallback: Scanner;
   /** Where answers and lexed files outlive the process; undefined: nowhere. */
   readonly cacheDir?: string;
-  /** Let the kernel tell about changes; else every file is looked at for every scan. */
+  /** Let the kernel tell about changes of packages' files; else every file is looked at for every scan. */
   readonly watch: boolean;
+  /** Where files count as packages' (the default is PACKAGE_ROOTS). */
+  readonly watchRoots?: readonly string[];
   /** Remember whole units (the default); without, every scan is evaluated. */
   readonly memo?: boolean;
 }
@@ -108,7 +111,7 @@ export class FastScanner implements Scanner {
   constructor(options: FastScannerOptions) {
     this.#fallback = options.fallback;
     this.#remembers = options.memo ?? true;
-    this.#tree = new Tree(options.watch);
+    this.#tree = new Tree(options.watch ? (options.watchRoots ?? PACKAGE_ROOTS) : []);
     this.#memo = new UnitMemo(this.#tree);
     this.#snapshot = new Snapshot(options.cacheDir, this.#symbols);
     this.#programs = new Programs(this.#symbols, this.#conditions, this.#snapshot);
@@ -154,7 +157,7 @@ export class FastScanner implements Scanner {
     this.#scans++;
     this.#snapshot.load();
     if (request.language === 'assembler') return this.#noted(scanAssembler(request));
-    if (this.#distrusted.has(projectOf(request))) return this.#handOver(request, 'self-check-failed');
+    if (this.#isDistrusted(request.cwd)) return this.#handOver(request, 'self-check-failed');
     const plan = planScan(request);
     if ('unsupported' in plan) return this.#handOver(request, 'unsupported-flag');
     return new Promise((resolve, reject) => {
@@ -162,18 +165,28 @@ export class FastScanner implements Scanner {
     });
   }
 
+  /** From now on what runs in this directory or below is scanned by the fallback. */
+  distrust(directory: string): void {
+    this.#distrusted.add(directory);
+  }
+
+  #isDistrusted(cwd: string): boolean {
+    for (const directory of this.#distrusted)
+      if (cwd === directory || cwd.startsWith(`${directory}/`)) return true;
+    return false;
+  }
+
   /**
-   * Compares a scan with the list a real compile wrote (`files` as -MD lists them). After a difference the project (the
-   * working directory) is scanned by the fallback.
-   * @returns what differs, undefined when nothing does.
+   * Compares a scan made now with the list a real compile wrote (`files` as -MD lists them, the source first).
+   * @returns what differs, undefined when nothing does or there is no scan to compare.
    */
   async selfCheck(request: ScanRequest, files: readonly string[]): Promise<string | undefined> {
+    if (this.#isDistrusted(request.cwd)) return undefined;
     const result = await this.scan(request);
     if (result.kind !== 'found') return undefined;
     const at = files.findIndex((file, i) => file !== result.files[i]);
     if (at < 0 && files.length === result.files.length) return undefined;
     const place = at < 0 ? files.length : at;
-    this.#distrusted.add(projectOf(request));
     return `${request.source}: file ${place + 1} is ${files[place] ?? 'none'}, the scan says ${result.files[place] ?? 'none'}`;
   }
 
@@ -346,17 +359,22 @@ export class FastScanner implements Scanner {
       for (const name of included) extra.add(name);
       if (included.length > 0) this.#includesForAssembler = true;
     }
-    for (const { precompiled } of unit.searches.slice(0, PRECOMPILED_LOOKED_AT))
-      for (const path of precompiled) extra.add(path);
-    const { searches } = unit;
+    for (const entry of unit.searches.slice(0, PRECOMPILED_LOOKED_AT))
+      for (const { precompiled } of wayOf(entry)) for (const path of precompiled) extra.add(path);
+    let { searches }: { searches: readonly Entry[] } = unit;
     let absent: readonly string[] | undefined;
     return {
       kind: 'found',
       files,
       system,
       extra: [...extra],
+      precompiledListed: true,
       get absent() {
-        absent ??= [...new Set(searches.flatMap((entry) => entry.absent))];
+        if (!absent) {
+          absent = absentOf(searches);
+          // Remembered with the result, and larger than it.
+          searches = [];
+        }
         return absent;
       },
       usesTime,
@@ -364,9 +382,14 @@ export class FastScanner implements Scanner {
   }
 }
 
-/** What a difference found by a self-check puts out of trust. */
-function projectOf(request: ScanRequest): string {
-  return request.cwd;
+/** Each once, in the order they were looked up. */
+function absentOf(searches: readonly Entry[]): string[] {
+  const entries = new Set<Entry>();
+  for (const entry of searches)
+    for (let at: Entry | undefined = entry; at && !entries.has(at); at = at.rest) entries.add(at);
+  const absent = new Set<string>();
+  for (const entry of entries) for (const path of entry.absent) absent.add(path);
+  return [...absent];
 }
 
 /** As gcc prints it: without a leading "./". */

@@ -18,7 +18,15 @@ const TIME = /__(?:DATE|TIME|TIMESTAMP)__/;
 const COMMENT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\*[\s\S]*?\*\/|\/\/.*/g;
 /** A definition with its continued lines. */
 const DEFINE = /^[ \t]*#[ \t]*define\b(?:[^\\\n]|\\[\s\S])*/gm;
-const ASSEMBLER = /\.(?:incbin|include)\b/;
+/** At the start of a word: `x.include` is a name. In a string an escape may stand before it. */
+const START = /(?<![\w$.])|(?<=\\[abfnrtv])/.source;
+const ASSEMBLER = new RegExp(`(?:${START})\\.(?:incbin|include)\\b`);
+const IN_CODE = new RegExp(`(?:${START})\\.(incbin|include)\\b([^\\n;]*)`, 'g');
+const IN_STRINGS = new RegExp(`(?:${START})\\.(incbin|include)\\b([^\\n]*)`, 'g');
+/** What hands a string to the assembler, but for macros, whose callers give the operand in the same string. */
+const ASM = /\basm\b|\b__asm(?:__)?\b/;
+/** The word alone, as a program that parses such directives would compare with. */
+const WORD_ALONE = /"\.(?:incbin|include)"/g;
 /** A _Pragma, or a macro for one, that changes macros or what is read. */
 export const PRAGMA_WITH_EFFECT =
   /_Pragma\s*\(\s*"\s*(?:once|push_macro|pop_macro|GCC\s+(?:system_header|poison|target|optimize))|PRAGMA\w*\s*\(\s*(?:once|push_macro|pop_macro)\b/i;
@@ -33,8 +41,7 @@ function withoutComments(text: string): string {
  */
 function assemblerFiles(text: string, quote: '"' | '\\"'): AssemblerFile[] | undefined {
   const files: AssemblerFile[] = [];
-  const use = quote === '"' ? /\.(incbin|include)\b([^\n;]*)/g : /\.(incbin|include)\b([^\n]*)/g;
-  for (const [, directive, rest] of text.matchAll(use)) {
+  for (const [, directive, rest] of text.matchAll(quote === '"' ? IN_CODE : IN_STRINGS)) {
     const operand = rest!.trimStart();
     // A member called `include` is no directive.
     if (directive === 'include' && quote === '\\"' && !/^\\?"|^'/.test(operand)) continue;
@@ -58,9 +65,10 @@ export function marksOf(bytes: Buffer, assembler: boolean): Marks {
   if (!time && !pragma && !asm) return NOTHING;
   const text = bytes.toString('latin1');
   const bare = withoutComments(text);
+  const code = asm && !assembler && !ASM.test(bare) ? bare.replace(WORD_ALONE, '""') : bare;
   return {
     time: time && TIME.test(bare),
-    assembler: asm && ASSEMBLER.test(bare) ? assemblerFiles(bare, assembler ? '"' : '\\"') : [],
+    assembler: asm && ASSEMBLER.test(code) ? assemblerFiles(code, assembler ? '"' : '\\"') : [],
     pragma: pragma && PRAGMA_WITH_EFFECT.test(bare.replace(DEFINE, '')),
   };
 }

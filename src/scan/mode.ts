@@ -20,7 +20,7 @@ export const MODE = {
   namedOperators: 256,
   /** char has no sign. */
   unsignedChars: 512,
-  /** #elifdef and #elifndef are directives. */
+  /** #elifdef and #elifndef are directives; gcc 11 and before know none. */
   elifdef: 1024,
 } as const;
 
@@ -54,7 +54,8 @@ export function lexingMode(
     (dollars ? MODE.dollars : 0) |
     (flags.trigraphs ? MODE.trigraphs : 0) |
     (macro('__CHAR_UNSIGNED__') !== undefined ? MODE.unsignedChars : 0);
-  if (flags.assembler) return common | MODE.assembler | MODE.lineComments | MODE.elifdef;
+  const elifdef = number('__GNUC__') >= 12 ? MODE.elifdef : 0;
+  if (flags.assembler) return common | MODE.assembler | MODE.lineComments | elifdef;
   const cplusplus = number('__cplusplus');
   const strict = macro('__STRICT_ANSI__') !== undefined;
   // C++17 did away with them.
@@ -69,7 +70,7 @@ export function lexingMode(
       MODE.lineComments |
       (cplusplus >= 201103 ? MODE.rawStrings : 0) |
       (cplusplus >= 201402 ? MODE.digitSeparators : 0) |
-      (!strict || cplusplus > 202002 ? MODE.elifdef : 0)
+      (!strict || cplusplus > 202002 ? elifdef : 0)
     );
   }
   const c = number('__STDC_VERSION__');
@@ -81,6 +82,6 @@ export function lexingMode(
     (!strict || c >= 199409 ? MODE.digraphs : 0) |
     (!strict && c >= 199901 ? MODE.rawStrings : 0) |
     (c > 201710 ? MODE.digitSeparators : 0) |
-    (!strict || c > 201710 ? MODE.elifdef : 0)
+    (!strict || c > 201710 ? elifdef : 0)
   );
 }

@@ -11,14 +11,22 @@ export class SearchNode {
   readonly path: string;
   readonly system: number;
   readonly next: SearchNode | undefined;
+  /** In one of the chains, whose directories are looked at before each unit. */
+  readonly inChain: boolean;
   readonly entries = new Map<string, Entry>();
 
-  constructor(spelled: string, path: string, system: number, next: SearchNode | undefined) {
+  constructor(spelled: string, path: string, system: number, next: SearchNode | undefined, inChain = false) {
     this.spelled = spelled;
     this.path = path;
     this.system = system;
     this.next = next;
+    this.inChain = inChain;
   }
+}
+
+/** An entry and those its search went on to. */
+export function* wayOf(entry: Entry): Generator<Entry> {
+  for (let at: Entry | undefined = entry; at; at = at.rest) yield at;
 }
 
 /** What a search from one place for one name gives. The last fields are a unit's own, valid while `unit` is its number. */
@@ -28,6 +36,8 @@ export interface Entry {
   readonly node: SearchNode | undefined;
   /** Undefined: not found. */
   readonly file: FileEntry | undefined;
+  /** The same search from the head of a chain, which this one went on to; what follows is of the way to there. */
+  rest: Entry | undefined;
   /** As the compiler spells it. */
   readonly path: string;
   /** Directories that were looked into, beyond those of the chains. */
@@ -43,6 +53,8 @@ export interface Entry {
   unit: number;
   stacked: boolean;
   once: boolean;
+  /** The symbol that keeps a stacked file from being read again; -1: none, or it depends. */
+  guard: number;
   /** __has_include has already said that there is none. */
   denied: boolean;
   /** The place quote includes of this file start at. */
@@ -146,7 +158,7 @@ export class Search {
       tail: SearchNode | undefined,
     ): SearchNode | undefined =>
       list.reduceRight<SearchNode | undefined>(
-        (next, c) => new SearchNode(c.spelled, c.path, flag, next),
+        (next, c) => new SearchNode(c.spelled, c.path, flag, next, true),
         tail,
       );
     this.bracketHead = chain(bracket, 0, chain(system, 1, undefined));
@@ -195,7 +207,7 @@ export class Search {
   /** What a search from `node` gives; the file of its `final` is undefined when there is none. */
   find(node: SearchNode, name: string): Entry {
     const known = node.entries.get(name);
-    if (known && this.#holds(known) && (known.final === known || this.#holds(known.final))) return known;
+    if (known && this.#holds(known)) return known;
     return this.#search(node, name);
   }
 
@@ -205,9 +217,9 @@ export class Search {
     for (const directory of entry.directories) if (directory.epoch !== tree.epoch) tree.validate(directory);
     if (entry.shape !== tree.shape) return false;
     for (const file of entry.skipped) if (file.epoch !== tree.epoch) tree.validateFile(file);
-    const { file } = entry;
+    const { file, rest } = entry;
     if (file && file.epoch !== tree.epoch) tree.validateFile(file);
-    return entry.shape === tree.shape;
+    return entry.shape === tree.shape && (rest === undefined || this.#holds(rest));
   }
 
   #search(start: SearchNode, name: string): Entry {
@@ -220,13 +232,7 @@ export class Search {
       node = node.next;
       if (node && (node === this.quoteHead || node === this.bracketHead)) {
         const shared = this.find(node, name);
-        return this.#remember(start, name, {
-          final: shared.final,
-          directories: [...notes.directories, ...shared.directories],
-          skipped: [...notes.skipped, ...shared.skipped],
-          precompiled: [...notes.precompiled, ...shared.precompiled],
-          absent: [...notes.absent, ...shared.absent],
-        });
+        return this.#remember(start, name, { final: shared.final, rest: shared, ...notes });
       }
     }
     return this.#remember(start, name, notes);
@@ -237,6 +243,7 @@ export class Search {
     name: string,
     found: {
       readonly final?: Entry;
+      readonly rest?: Entry;
       readonly node?: SearchNode;
       readonly file?: FileEntry;
     } & Readonly<Notes>,
@@ -251,6 +258,7 @@ export class Search {
       old.node === found.node &&
       old.final === (found.final ?? old)
     ) {
+      old.rest = found.rest;
       old.directories = found.directories;
       old.skipped = found.skipped;
       old.precompiled = found.precompiled;
@@ -262,6 +270,7 @@ export class Search {
       final: undefined,
       node: found.node,
       file: found.file,
+      rest: found.rest,
       path,
       directories: found.directories,
       skipped: found.skipped,
@@ -271,6 +280,7 @@ export class Search {
       unit: -1,
       stacked: false,
       once: false,
+      guard: -1,
       denied: false,
       beside: undefined,
     };
@@ -286,10 +296,12 @@ export class Search {
     const parts = name.split('/');
     const last = parts.pop()!;
     const rooted = name.startsWith('/');
-    let directory: Directory | undefined = tree.directory(rooted ? '/' : node.path);
+    const first = tree.directory(rooted ? '/' : node.path);
+    const known = node.inChain && !rooted;
+    let directory: Directory | undefined = first;
     let reached = rooted ? '/' : node.spelled;
     for (const part of parts) {
-      directories.push(directory);
+      if (directory !== first || !known) directories.push(directory);
       if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
       reached = part === '' ? reached : join(reached, part);
       directory = tree.child(directory, part);
@@ -299,7 +311,7 @@ export class Search {
         return undefined;
       }
     }
-    directories.push(directory);
+    if (directory !== first || !known) directories.push(directory);
     if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
     const pch = `${last}.gch`;
     directory.asked.add(pch);

@@ -1,7 +1,7 @@
 // What outlives a server: the compiler's answers and lexed files. A file that is damaged, or of another version, counts as
 // missing.
 //
-// Form of both files (version 1): "gg-scan VERSION SHA256\n", then what the sum is over. `answers`: JSON, key to answers.
+// Form of both files (version 2): "gg-scan VERSION SHA256\n", then what the sum is over. `answers`: JSON, key to answers.
 // `programs`: JSON of the symbols in the order of their numbers, "\n", then one line per program
 //   PATH "\t" IDENTITY "\t" MODE "\t" OFFSET "\t" COUNT "\t" JSON of the rest
 // an empty line, and the operations of all programs as 32-bit little-endian integers (OFFSET and COUNT count those).
@@ -16,7 +16,7 @@ import type { ProgramCache, Programs } from './programs.ts';
 import type { Symbols } from './symbols.ts';
 import { identityText } from './tree.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const ANSWERS = 'answers';
 const PROGRAMS = 'programs';
 /** Flag sets remembered; the oldest go first. */

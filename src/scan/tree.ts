@@ -1,5 +1,6 @@
 // What stands on disk, as far as scans asked: directories by listing, files by identity and content. Nothing is believed
-// beyond one epoch (a moment after the requests it serves) unless a watch vouches for it.
+// beyond one epoch (a moment after the requests it serves) unless a watch vouches for it. Directories are looked at in
+// every epoch, watched or not: a path may lead to another one since a parent was renamed, mounted over or made anew.
 //
 // Paths are literal: `a/../b` and symlinks are left to the kernel, so every spelling has its own entry.
 
@@ -12,11 +13,10 @@ import {
   realpathSync,
   type Stats,
   statSync,
-  watch,
 } from 'node:fs';
-import { basename } from 'node:path';
 import { setImmediate } from 'node:timers';
 import { isLocal } from './file-systems.ts';
+import { MountTable, startWatch } from './watching.ts';
 
 /** A file this young when it was read may change again without its times showing it (they tick every few ms). */
 const RACY_MS = 100;
@@ -75,6 +75,15 @@ function identityOf(s: Stats): Identity {
   return { dev: s.dev, ino: s.ino, sizeBytes: s.size, mtimeMs: s.mtimeMs, ctimeMs: s.ctimeMs };
 }
 
+/** What a symlink leads to; one that ends where one may not look, or nowhere, is a thing of its own: itself. */
+function behindLink(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return lstatSync(path, { throwIfNoEntry: false });
+  }
+}
+
 function sameIdentity(a: Identity, s: Stats): boolean {
   return (
     a.ino === s.ino &&
@@ -95,6 +104,8 @@ export class FileEntry {
   readonly path: string;
   readonly name: string;
   epoch = -1;
+  /** For collecting each entry once: the number of the collection it was last in. */
+  collection = 0;
   /** Set by a watch: look again. */
   dirty = true;
   kind: 'file' | 'directory' | 'other' | 'gone' = 'gone';
@@ -117,7 +128,7 @@ export class FileEntry {
   refresh(): boolean {
     const seen = lstatSync(this.path, { throwIfNoEntry: false });
     const link = seen?.isSymbolicLink() ?? false;
-    const stat = link ? statSync(this.path, { throwIfNoEntry: false }) : seen;
+    const stat = link ? behindLink(this.path) : seen;
     const kind = !stat ? 'gone' : stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other';
     this.aliased = link || (stat?.nlink ?? 1) > 1 || stat?.dev !== this.directory.dev;
     const same = kind === this.kind && (!stat || kind !== 'file' || sameIdentity(this.identity!, stat));
@@ -162,6 +173,8 @@ export class FileEntry {
 export class Directory {
   readonly path: string;
   epoch = -1;
+  /** As FileEntry's. */
+  collection = 0;
   dev = -1;
   ino = -1;
   /** Inode numbers come back; together with this they do not. */
@@ -200,7 +213,14 @@ export class Directory {
 
 export class Tree {
   readonly #directories = new Map<string, Directory>();
-  readonly #watching: boolean;
+  /** Directories below these are watched. */
+  readonly #watchRoots: readonly string[];
+  readonly #mounts = new MountTable();
+  /**
+   * File systems that note times of birth: an inode's number that comes back has another one. (Images are made without, but
+   * what is made later has one.)
+   */
+  readonly #birthDevices = new Set<number>();
   #watches = 0;
   #watchesRefused = false;
   #eventsThisTurn = 0;
@@ -209,13 +229,17 @@ export class Tree {
   /** Goes up when a name that was ever asked for appeared or vanished. */
   shape = 0;
 
-  constructor(watching: boolean) {
-    this.#watching = watching;
+  /** @param watchRoots where watches may vouch for files; see watching.ts. */
+  constructor(watchRoots: readonly string[]) {
+    this.#watchRoots = watchRoots;
+    this.#mounts.changed();
   }
 
   /** Nothing seen so far is believed without a look or a watch. */
   newEpoch(): void {
     this.epoch++;
+    // A file mounted over another makes no event.
+    if (this.#watchRoots.length > 0 && this.#mounts.changed()) this.#distrustAll();
   }
 
   get watches(): number {
@@ -293,6 +317,7 @@ export class Tree {
       }
       return;
     }
+    if (stat.birthtimeMs !== 0) this.#birthDevices.add(stat.dev);
     if (
       !directory.exists ||
       stat.dev !== directory.dev ||
@@ -318,7 +343,7 @@ export class Tree {
     const racyMs = directory.local ? RACY_MS : RACY_REMOTE_MS;
     const racy = directory.listedAtMs - Math.max(directory.mtimeMs, directory.ctimeMs) < racyMs;
     // The second look at a directory is a sign that it is worth a watch.
-    this.#watch(directory);
+    this.#watch(directory, stat);
     if (racy || directory.watcher || stat.mtimeMs !== directory.mtimeMs || stat.ctimeMs !== directory.ctimeMs)
       this.#list(directory, stat);
   }
@@ -366,18 +391,17 @@ export class Tree {
     directory.changed.clear();
   }
 
-  #watch(directory: Directory): void {
-    if (!this.#watching || this.#watchesRefused || !directory.local || this.#watches >= WATCHES_MAX) return;
-    try {
-      const watcher = watch(directory.path, { persistent: false }, (_, name) => this.#event(directory, name));
-      watcher.on('error', () => this.#unwatch(directory));
-      directory.watcher = watcher;
-      this.#watches++;
-    } catch (error) {
-      // The user's limit is reached: looks it is, from here on.
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOSPC' || code === 'EMFILE') this.#watchesRefused = true;
-    }
+  #watch(directory: Directory, stat: Stats): void {
+    if (!directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX) return;
+    if (stat.birthtimeMs === 0 && !this.#birthDevices.has(stat.dev)) return;
+    const watcher = startWatch(directory.path, stat, this.#watchRoots, (name) =>
+      this.#event(directory, name),
+    );
+    if (watcher === 'refused') this.#watchesRefused = true;
+    if (!watcher || watcher === 'refused') return;
+    watcher.on('error', () => this.#unwatch(directory));
+    directory.watcher = watcher;
+    this.#watches++;
   }
 
   #unwatch(directory: Directory): void {
@@ -389,11 +413,12 @@ export class Tree {
     for (const file of directory.files.values()) file.dirty = true;
   }
 
-  #event(directory: Directory, name: string | null): void {
+  /** @param name undefined: the directory itself moved or went; null: not known. */
+  #event(directory: Directory, name: string | null | undefined): void {
     if (this.#eventsThisTurn++ === 0) setImmediate(() => this.#turnEnded());
     if (this.#eventsThisTurn === EVENTS_IN_A_TURN_MAX) return this.#distrustAll();
-    // The directory itself moved or went: what is watched is no longer what the path names.
-    if (name === basename(directory.path)) return this.#unwatch(directory);
+    // What is watched is no longer what the path names.
+    if (name === undefined) return this.#unwatch(directory);
     if (name === null || directory.changed.size >= CHANGED_NAMES_MAX) {
       directory.changedAll = true;
       for (const file of directory.files.values()) file.dirty = true;

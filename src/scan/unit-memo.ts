@@ -1,6 +1,6 @@
 // Whole units remembered, as long as nothing they depend on changed: no file they read, no name they looked for.
 import type { ScanFound, ScanRequest } from './scanner.ts';
-import type { Search } from './search.ts';
+import type { Entry, Search } from './search.ts';
 import type { Directory, FileEntry, Tree } from './tree.ts';
 import type { Unit } from './unit.ts';
 
@@ -19,6 +19,7 @@ interface Memo {
 export class UnitMemo {
   readonly #tree: Tree;
   readonly #byKey = new Map<string, Memo>();
+  #collections = 0;
 
   constructor(tree: Tree) {
     this.#tree = tree;
@@ -45,22 +46,29 @@ export class UnitMemo {
   }
 
   set(key: string, result: ScanFound, unit: Unit, search: Search): void {
-    const files = new Set<FileEntry>();
-    const directories = new Set<Directory>();
+    const collection = ++this.#collections;
+    const files: FileEntry[] = [];
+    const directories: Directory[] = [];
+    const add = <T extends FileEntry | Directory>(list: T[], entry: T): void => {
+      if (entry.collection === collection) return;
+      entry.collection = collection;
+      list.push(entry);
+    };
     for (const entry of unit.searches) {
-      if (entry.final.file) files.add(entry.final.file);
-      for (const file of entry.skipped) files.add(file);
-      for (const directory of entry.directories) directories.add(directory);
+      if (entry.final.file) add<FileEntry>(files, entry.final.file);
+      for (let at: Entry | undefined = entry; at; at = at.rest) {
+        for (const file of at.skipped) add<FileEntry>(files, file);
+        for (const directory of at.directories) add<Directory>(directories, directory);
+      }
     }
-    const list = [...files];
     this.#byKey.delete(key);
     this.#byKey.set(key, {
       result,
       shape: this.#tree.shape,
       search,
-      files: list,
-      versions: Int32Array.from(list, (file) => file.version),
-      directories: [...directories],
+      files,
+      versions: Int32Array.from(files, (file) => file.version),
+      directories,
     });
     if (this.#byKey.size > MEMO_MAX) this.#byKey.delete(this.#byKey.keys().next().value as string);
   }

@@ -176,6 +176,7 @@ export class Unit implements Scene {
   /** Reads a file, unless it is one that is read only once. */
   #stack(entry: Entry, once: boolean, from: Frame): void {
     if (entry.once) return;
+    if (!once && entry.stacked && entry.guard >= 0 && this.macros[entry.guard] !== UNDEFINED) return;
     if (once) {
       this.#markOnce(entry);
       if (entry.stacked) return;
@@ -189,6 +190,8 @@ export class Unit implements Scene {
       throw new Stop('too-deep', entry.path, false);
     if (!entry.stacked) {
       entry.stacked = true;
+      // Where a system header is lexed another way it may have another guard.
+      entry.guard = this.mode & MODE.lineComments ? guard : -1;
       this.#list(entry, system);
     }
     const frame: Frame = { entry, depth: from.depth + 1, system };

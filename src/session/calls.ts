@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
-import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
-import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
+import { baseName, type ObjectName, type ObjectRef, outputRef, sizeOf } from '../ir/name.ts';
+import { type ElfTarget, mayBePlaceholder, writePlaceholder } from '../ir/placeholder.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
 import {
   type Bypass,
@@ -35,6 +35,7 @@ import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import { mtimeClasses } from './mtime-classes.ts';
+import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
 import { absolute, placeholderAt } from './tree.ts';
 
@@ -68,6 +69,7 @@ export interface CallParts {
   readonly heal: (absPath: string, owner: string) => Promise<boolean>;
   readonly sessionOf: (id: string | undefined) => Session;
   readonly shimDirectories: ReadonlySet<string>;
+  readonly selfCheck?: SelfCheck;
 }
 
 interface Frozen {
@@ -131,8 +133,12 @@ export class Calls {
       if (failedInput || (session.stopped && !session.options.keepGoing)) return done(1);
     }
     let plan: Plan | Bypass;
+    const scans: Scanned[] = [];
     try {
-      plan = await model.plan(call, this.#p.contexts.forCall(searchPath));
+      plan = await model.plan(
+        call,
+        this.#p.contexts.forCall(searchPath, (scan) => scans.push(scan)),
+      );
     } catch (error) {
       plan = bypass(
         'internal-error',
@@ -143,6 +149,8 @@ export class Calls {
     if (plan.kind === 'bypass') return this.#bypass(request, session, plan);
     const frozen = await this.#freeze(plan, request, searchPath, session);
     if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
+    if (frozen.length === 1 && scans.length === 1)
+      this.#p.selfCheck?.planned(frozen[0]!.name, scans[0]!, ancestry.project ?? request.cwd);
     const sync = !deferred || plan.sync;
     return sync
       ? this.#answerNow(plan, frozen, request, session)
@@ -268,10 +276,16 @@ export class Calls {
   }
 
   async #nameInput(path: string, session: Session): Promise<ObjectRef | ObjectName | undefined> {
-    const ref = placeholderAt(path);
-    if (ref !== undefined) return this.#p.forcer.knows(ref) ? ref : undefined;
-    if (/\.(?:a|lo|lib)$/.test(path) && !(await this.#p.heal(path, session.id))) return undefined;
-    const name = this.#p.digests.digest(path);
+    const archive = /\.(?:a|lo|lib)$/.test(path);
+    // A value's name tells its size, and placeholders have few: most files need one stat only.
+    let name = archive ? undefined : this.#p.digests.digest(path);
+    if (name === undefined || mayBePlaceholder(sizeOf(name))) {
+      const ref = placeholderAt(path);
+      if (ref !== undefined) return this.#p.forcer.knows(ref) ? ref : undefined;
+      if (archive && !(await this.#p.heal(path, session.id))) return undefined;
+      // Anew: it may just have stopped being a placeholder.
+      name = this.#p.digests.digest(path);
+    }
     if (name === undefined) return undefined;
     // Files of the system stay; the user's may be edited before the thunk runs, so their bytes are kept.
     if (!path.startsWith('/usr/') && !this.#kept.has(name)) {

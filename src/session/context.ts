@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import type { Journal } from './journal.ts';
 import { isProbePath } from './probes.ts';
+import type { Scanned } from './self-check.ts';
 import { absolute, placeholderAt } from './tree.ts';
 
 const READ_BYTES_MAX = 16 * 1024 * 1024;
@@ -34,8 +35,11 @@ export class Contexts {
     this.#parts = parts;
   }
 
-  /** @param searchPath $PATH of the call without our shims. */
-  forCall(searchPath: string): ModelContext {
+  /**
+   * @param searchPath $PATH of the call without our shims.
+   * @param scanned hears of every scan that was answered.
+   */
+  forCall(searchPath: string, scanned?: (scan: Scanned) => void): ModelContext {
     const { store, journal, toolchains, scanner } = this.#parts;
     return {
       stat: (absPath): FileStat | undefined => {
@@ -68,7 +72,9 @@ export class Contexts {
       scan: async (request): Promise<ScanResult> => {
         const toolchain = await toolchains.of(request.driver, searchPath);
         const full: ScanRequest = { ...request, toolchain: toolchain.digest };
-        return scanner.scan(full);
+        const result = await scanner.scan(full);
+        if (result.kind === 'found') scanned?.({ request: full, found: result });
+        return result;
       },
     };
   }

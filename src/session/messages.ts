@@ -1,5 +1,6 @@
 // What our own command line and the server say to each other, as JSON in `cli` frames.
 import type { Counts, Event } from '../report/events.ts';
+import type { SelfCheckStatus } from './self-check.ts';
 
 export type ToServer =
   | {
@@ -35,6 +36,7 @@ export interface StatusReply {
     readonly bypasses: Readonly<Record<string, number>>;
   }[];
   readonly stateDirectory: string;
+  readonly selfCheck: SelfCheckStatus;
 }
 
 export type FromServer =

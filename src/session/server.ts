@@ -3,6 +3,7 @@ import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Engine } from '../engine/engine.ts';
+import type { Event } from '../report/events.ts';
 import { tryStat } from '../store/stat.ts';
 import { readCallRequest } from './call-request.ts';
 import type { Answer, Calls } from './calls.ts';
@@ -12,6 +13,7 @@ import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { FromServer, ToServer } from './messages.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
+import type { SelfCheck } from './self-check.ts';
 import { Session } from './session.ts';
 import { placeholderAt } from './tree.ts';
 
@@ -28,6 +30,7 @@ export interface ServerParts {
   readonly history: History;
   readonly sessions: Map<string, Session>;
   readonly detached: Session;
+  readonly selfCheck: SelfCheck;
   readonly heal: (absPath: string, owner: string) => Promise<boolean>;
   /** Called once, when the server has ended. */
   readonly ended: () => Promise<void>;
@@ -35,6 +38,8 @@ export interface ServerParts {
 
 /** Finished sessions whose counters `gg status` still shows. */
 const SESSIONS_KEPT = 20;
+/** Milliseconds an event may wait for others; nobody sees the difference. */
+const EVENTS_MS = 20;
 /** Connections at once; a build makes as many as its -j, and file descriptors are bounded. */
 const CONNECTIONS_MAX = 4096;
 
@@ -161,6 +166,8 @@ class CliClient {
   readonly #p: ServerParts;
   readonly #startedMs: number;
   #session: Session | undefined;
+  /** Events of this turn of the loop; they go out together. */
+  #events: Event[] = [];
   #sessionStartedMs = Date.now();
 
   constructor(socket: Socket, server: SessionServer, parts: ServerParts, startedMs: number) {
@@ -171,14 +178,26 @@ class CliClient {
   }
 
   #send(message: FromServer): void {
-    if (!this.#socket.destroyed) {
-      this.#socket.write(
-        encodeFrame([
-          [FIELD.REQUEST_KIND, 'cli'],
-          [FIELD.JSON, JSON.stringify(message)],
-        ]),
-      );
-    }
+    const events = this.#events.map((event): FromServer => ({ op: 'event', event }));
+    this.#events = [];
+    if (this.#socket.destroyed) return;
+    const frames = [...events, message].map((each) =>
+      encodeFrame([
+        [FIELD.REQUEST_KIND, 'cli'],
+        [FIELD.JSON, JSON.stringify(each)],
+      ]),
+    );
+    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+  }
+
+  /** A write costs more than an event: those that come within EVENTS_MS share one. */
+  #sendSoon(event: Event): void {
+    this.#events.push(event);
+    if (this.#events.length > 1) return;
+    setTimeout(() => {
+      const last = this.#events.pop();
+      if (last) this.#send({ op: 'event', event: last });
+    }, EVENTS_MS);
   }
 
   receive(message: ToServer): void {
@@ -189,7 +208,7 @@ class CliClient {
         this.#sessionStartedMs = Date.now();
         this.#p.sessions.set(session.id, session);
         this.#p.forcer.reductor.jobs = message.jobs;
-        session.listen((event) => this.#send({ op: 'event', event }));
+        session.listen((event) => this.#sendSoon(event));
         this.#send({
           op: 'begun',
           session: session.id,
@@ -231,6 +250,7 @@ class CliClient {
             bypasses: Object.fromEntries(s.countByReason),
           })),
           stateDirectory: this.#p.stateDirectory,
+          selfCheck: this.#p.selfCheck.status(),
         });
         return;
       }

@@ -74,6 +74,23 @@ describe('hello-make', () => {
     assert.ok(shadowed.equals(readFileSync(join(rig.tree, 'plain.o'))));
   });
 
+  test('a header that appears between the call and the run does not shadow what the call saw', {
+    skip: spawnSync('unshare', ['-Urm', 'true']).status === 0 ? false : 'no user namespaces on this machine',
+  }, () => {
+    rig.fresh('hello-make');
+    rig.sh('mkdir first inc; echo "#define X 1" >inc/o.h; printf "#include <o.h>\\nint x = X;\\n" >s.c');
+    rig.sh('gcc -Ifirst -Iinc -c s.c -o plain.o');
+    const compile = 'gg infer -- make -s -f - <<< "all: ; gcc -Ifirst -Iinc -c s.c -o s.o"';
+    assert.equal(rig.sh(compile).code, 0);
+    writeFileSync(join(rig.tree, 'first/o.h'), '#define X 2\n');
+    assert.equal(rig.sh('gg force').code, 0);
+    const forced = readFileSync(join(rig.tree, 's.o'));
+    assert.ok(forced.equals(readFileSync(join(rig.tree, 'plain.o'))));
+    rig.sh('gcc -Ifirst -Iinc -c s.c -o plain.o');
+    assert.equal(rig.sh(compile.replace('infer', 'build')).code, 0);
+    assert.ok(readFileSync(join(rig.tree, 's.o')).equals(readFileSync(join(rig.tree, 'plain.o'))));
+  });
+
   test("a failing compile: gcc's message, make's code, siblings finished under -k, nothing of it left", () => {
     rig.fresh('hello-make');
     appendFileSync(join(rig.tree, 'greet.c'), 'int broken = ;\n');
@@ -140,6 +157,13 @@ describe('hello-make', () => {
     assert.ok(statSync(join(rig.tree, 'hello')).size < 1000, 'still a placeholder');
     rig.sh('gg force');
     assert.deepEqual(files.map(stat), earlier);
+  });
+
+  test('compiles that run are compared with their scans', () => {
+    rig.fresh('hello-make');
+    rig.sh('gg stop; gg make -j2 CFLAGS="-O3 -DNEW"');
+    const { selfCheck } = JSON.parse(rig.sh('gg status --json').out);
+    assert.deepEqual([selfCheck.checked, selfCheck.reports], [4, []]);
   });
 
   test('explain, describe, status and hash say what is there', () => {

@@ -44,7 +44,7 @@ export function findPrecompiled(
   context: ModelContext,
 ): string | undefined {
   const listed = [...found.extra, ...found.files].find((file) => /\.gch(\/|$)/.test(file));
-  if (listed !== undefined) return listed;
+  if (listed !== undefined || found.precompiledListed) return listed;
   const own = found.files.filter((_, i) => i > 0 && !found.system[i]);
   const system = found.files.filter((_, i) => found.system[i] && i < SYSTEM_HEADERS_LOOKED_AT);
   // A scanner that lists what it looked up in vain has been everywhere already.
