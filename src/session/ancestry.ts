@@ -28,11 +28,25 @@ const BUILD_TOOLS: ReadonlySet<string> = new Set([
   'dmake',
 ]);
 
+/** Programs that keep or send away what a compiler writes: they must see the real tool's files and words. */
+const COMPILER_CACHES: ReadonlySet<string> = new Set([
+  'ccache',
+  'sccache',
+  'buildcache',
+  'cachecc1',
+  'distcc',
+  'distccd',
+  'icecc',
+  'iceccd',
+]);
+
 export interface Ancestry {
   /** Some ancestor is a build tool. */
   readonly buildTool: boolean;
   /** Between the call and its build tool stands a configure script: the exit status is the answer. */
   readonly configuring: boolean;
+  /** The compiler cache or distributor between the call and its build tool. */
+  readonly compilerCache: string | undefined;
   /** Working directory of the outermost build tool; undefined without one. */
   readonly project: string | undefined;
 }
@@ -74,21 +88,23 @@ function isConfigureShell(pid: number, command: string): boolean {
 /** @param pid the shim's own process. */
 export function ancestryOf(pid: number): Ancestry {
   let configuring = false;
+  let compilerCache: string | undefined;
   let top = 0;
   let at = look(pid)?.parent ?? 0;
   for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
     const process = look(at);
     if (!process) break;
     if (BUILD_TOOLS.has(process.command)) top = at;
+    else if (top === 0 && COMPILER_CACHES.has(process.command)) compilerCache ??= process.command;
     else if (top === 0 && isConfigureShell(at, process.command)) configuring = true;
     at = process.parent;
   }
-  if (top === 0) return { buildTool: false, configuring, project: undefined };
+  if (top === 0) return { buildTool: false, configuring, compilerCache, project: undefined };
   let project: string | undefined;
   try {
     project = readlinkSync(`/proc/${top}/cwd`);
   } catch {
     project = undefined;
   }
-  return { buildTool: true, configuring, project };
+  return { buildTool: true, configuring, compilerCache, project };
 }

@@ -102,6 +102,9 @@ export class Calls {
     const ancestry = ancestryOf(request.pid);
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
+    // What it keeps for later builds must be the compiler's own output and diagnostics, never a placeholder.
+    if (ancestry.compilerCache !== undefined)
+      return this.#bypass(request, session, bypass('compiler-cache', ancestry.compilerCache, request.args));
     const deferred = mode !== 'sync' && ancestry.buildTool;
     const searchPath = searchPathWithout(
       request.env.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin',
