@@ -9,13 +9,21 @@ import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
+import { endTree } from './process-tree.ts';
 import type { Settings } from './settings.ts';
+
+/** What a shell says of a command that Ctrl-C ended. */
+const INTERRUPTED = 128 + constants.signals.SIGINT;
 
 export interface RunBuildOptions {
   readonly command: readonly string[];
   readonly settings: Settings;
   /** False for `gg infer`: leave placeholders, force nothing. */
   readonly force: boolean;
+  /** Ends the command and everything it started, and forces nothing more. */
+  readonly signal?: AbortSignal;
+  /** Hears of what the session wrote (absolute paths). */
+  readonly wrote?: (paths: readonly string[]) => void;
 }
 
 export function reporterFor(settings: Settings): TerminalReporter {
@@ -27,8 +35,17 @@ export function reporterFor(settings: Settings): TerminalReporter {
 }
 
 /** Runs the command with our environment; its stdio is ours. @returns its exit code as a shell would say it. */
-async function runCommand(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+async function runCommand(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const child = spawn(command[0]!, command.slice(1), { stdio: 'inherit', env });
+  const abort = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) void endTree(child.pid);
+  };
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort);
   const relay = (signal: NodeJS.Signals): void => {
     child.kill(signal);
   };
@@ -52,6 +69,7 @@ async function runCommand(command: readonly string[], env: NodeJS.ProcessEnv): P
       child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
     });
   } finally {
+    signal?.removeEventListener('abort', abort);
     process.off('SIGINT', ignore);
     process.off('SIGTERM', relay);
     process.off('SIGHUP', relay);
@@ -98,11 +116,23 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     return begun.session;
   };
   const session = await begin(client);
-  const code = await runCommand(command, buildEnvironment(settings, native.directory, session));
-  if (code > 128 && code <= 128 + 64) {
+  const code = await runCommand(
+    command,
+    buildEnvironment(settings, native.directory, session),
+    options.signal,
+  );
+  const abandon = (): void => {
     client.send({ op: 'abandon' });
     client.close();
-    if (code === 130) reporter.line("interrupted; what is left is forced by 'gg force' or the next build");
+  };
+  if (options.signal?.aborted) {
+    abandon();
+    return INTERRUPTED;
+  }
+  if (code > 128 && code <= 128 + 64) {
+    abandon();
+    if (code === INTERRUPTED)
+      reporter.line("interrupted; what is left is forced by 'gg force' or the next build");
     return code;
   }
   if (!options.force) {
@@ -120,14 +150,19 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     await begin(client);
   }
   let finished: Awaited<ReturnType<typeof finalizeOnce>>;
+  options.signal?.addEventListener('abort', abandon);
   try {
     finished = await finalizeOnce(client);
   } catch (error) {
+    if (options.signal?.aborted) return INTERRUPTED;
     if (!client.lost) throw error;
     client = await connectOrStart(native.directory);
     await begin(client);
     finished = await finalizeOnce(client);
+  } finally {
+    options.signal?.removeEventListener('abort', abandon);
   }
+  options.wrote?.(finished.wrote);
   reporter.end(finished.bypasses);
   client.close();
   if (code !== 0) return code;

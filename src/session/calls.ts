@@ -2,9 +2,9 @@
 import { accessSync, constants, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
-import { baseName, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
+import { baseName, isValue, type ObjectName, type ObjectRef, outputRef } from '../ir/name.ts';
 import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
-import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
+import { decodeThunk, encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
 import {
   type Bypass,
   bypass,
@@ -32,6 +32,8 @@ export type Answer =
   | { readonly kind: 'run' }
   | { readonly kind: 'ready' }
   | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
+
+const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 
 const RUN: Answer = { kind: 'run' };
 const NO_BYTES = Buffer.alloc(0);
@@ -80,13 +82,34 @@ export class Calls {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const path = absolute(request.cwd, request.path);
     const before = Date.now();
-    if (placeholderAt(path) === undefined) {
+    const ref = placeholderAt(path);
+    if (ref === undefined) {
       await this.#p.heal(path, session.id);
       return { kind: 'ready' };
     }
-    await this.#p.forcer.forcePath(path, session.id, { open: true });
+    await Promise.all([
+      this.#p.forcer.forcePath(path, session.id, { open: true }),
+      this.#forceLibraries(baseName(ref), session, new Set()),
+    ]);
     session.emit({ type: 'midway', path, by: String(request.pid), waitMs: Date.now() - before });
     return { kind: 'ready' };
+  }
+
+  /** The dynamic loader reads a program's libraries behind everybody's back: they are in place before it starts. */
+  async #forceLibraries(name: ObjectName, session: Session, seen: Set<ObjectName>): Promise<void> {
+    const bytes = this.#p.store.get(name);
+    if (!bytes || seen.has(name)) return;
+    seen.add(name);
+    const libraries = decodeThunk(bytes)
+      .inputs.filter((i) => SHARED_LIBRARY.test(i.path))
+      .map((i) => baseName(i.name))
+      .filter((n) => !isValue(n));
+    await Promise.all(
+      libraries.flatMap((library) => [
+        ...this.#p.journal.pathsOf(library).map((path) => this.#p.forcer.forcePath(path, session.id)),
+        this.#forceLibraries(library, session, seen),
+      ]),
+    );
   }
 
   async call(request: CallRequest): Promise<Answer> {

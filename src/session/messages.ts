@@ -49,6 +49,8 @@ export type FromServer =
       readonly op: 'finished';
       readonly counts: Counts;
       readonly left: readonly string[];
+      /** Where the session left outputs, absolute. */
+      readonly wrote: readonly string[];
       readonly elsewhere: number;
       readonly bypasses: Readonly<Record<string, number>>;
     }

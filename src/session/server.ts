@@ -272,6 +272,7 @@ class CliClient {
       op: 'finished',
       counts: session.counts,
       left,
+      wrote: [...session.paths],
       elsewhere,
       bypasses: Object.fromEntries(session.countByReason),
     });

@@ -41,7 +41,7 @@ describe('CMake', { skip: missing('cmake') }, () => {
       before(() => {
         rig.fresh('hello-cmake');
         const ran = rig.sh(`${configure} && cd b && ${build}`);
-        assert.equal(ran.code, 0, ran.err);
+        assert.equal(ran.code, 0, ran.out + ran.err);
         plain = binaries(rig.shot());
         assert.ok(plain.size > 4);
       });
@@ -51,7 +51,7 @@ describe('CMake', { skip: missing('cmake') }, () => {
         const ran = rig.sh(
           `${configure} -DCMAKE_C_COMPILER_LAUNCHER=gg -DCMAKE_CXX_COMPILER_LAUNCHER=gg && cd b && ${build} && gg force`,
         );
-        assert.equal(ran.code, 0, ran.err);
+        assert.equal(ran.code, 0, ran.out + ran.err);
         assert.deepEqual(binaries(rig.shot()), plain);
       });
 
@@ -60,7 +60,7 @@ describe('CMake', { skip: missing('cmake') }, () => {
         const ran = rig.sh(
           `native=$(gg native) && PATH=$native:$PATH && ${configure} -DCMAKE_C_COMPILER=gg-cc -DCMAKE_CXX_COMPILER=gg-c++ && cd b && ${build} && gg force`,
         );
-        assert.equal(ran.code, 0, ran.err);
+        assert.equal(ran.code, 0, ran.out + ran.err);
         assert.deepEqual(binaries(rig.shot()), plain);
         const cache = readFileSync(join(rig.tree, 'b/CMakeCache.txt'), 'utf8');
         assert.match(cache, /CMAKE_C_COMPILER:[A-Z]+=.*gg-cc/);
