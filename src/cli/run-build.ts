@@ -1,7 +1,7 @@
 // `gg make`, `gg ninja`, `gg build`, `gg infer`: runs the user's command behind the shims, then forces what it left.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { join } from 'node:path';
 import { runtimePaths } from '../native/paths.ts';
 import { TerminalReporter } from '../report/terminal.ts';
@@ -9,9 +9,11 @@ import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
+import { prefetch } from './prefetch.ts';
 import { endTree } from './process-tree.ts';
 import type { Settings } from './settings.ts';
 
+const PREFETCH_SLOTS_PER_CORE = 4;
 /** What a shell says of a command that Ctrl-C ended. */
 const INTERRUPTED = 128 + constants.signals.SIGINT;
 
@@ -94,12 +96,21 @@ function buildEnvironment(settings: Settings, nativeDirectory: string, session: 
   return env;
 }
 
+/** With an engine no wider than this machine ninja's own calls keep it busy, and planning twice only costs. */
+function wantsPrefetch(settings: Settings, slots: number): boolean {
+  if (settings.mode !== 'defer') return false;
+  return settings.prefetch === 'auto'
+    ? slots > PREFETCH_SLOTS_PER_CORE * availableParallelism()
+    : settings.prefetch === '1';
+}
+
 export async function runBuild(options: RunBuildOptions): Promise<number> {
   const { settings, command } = options;
   const build = readBuildCommand(command, process.env);
   const native = await prepareNative();
   let client = await connectOrStart(native.directory);
   const reporter = reporterFor(settings);
+  let slots = 0;
   const begin = async (c: Client): Promise<string> => {
     c.onEvent = (message) => reporter.event(message.event);
     const begun = await c.ask(
@@ -113,14 +124,14 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
       },
       'begun',
     );
+    slots = begun.slots;
     return begun.session;
   };
   const session = await begin(client);
-  const code = await runCommand(
-    command,
-    buildEnvironment(settings, native.directory, session),
-    options.signal,
-  );
+  const environment = buildEnvironment(settings, native.directory, session);
+  if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
+    prefetch(client, command, environment);
+  const code = await runCommand(command, environment, options.signal);
   const abandon = (): void => {
     client.send({ op: 'abandon' });
     client.close();

@@ -165,6 +165,17 @@ export class Calls {
       : this.#defer(plan, frozen, request, searchPath, session, ancestry.project);
   }
 
+  /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
+  async prefetch(request: CallRequest, session: Session, owner: string): Promise<void> {
+    const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
+    const model = modelFor(request.tool);
+    const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
+    if (plan?.kind !== 'plan' || plan.sync || plan.thunks.some((t) => t.stage !== 'compile')) return;
+    const frozen = await this.#freeze(plan, request, searchPath, session);
+    if (!Array.isArray(frozen)) return;
+    for (const f of frozen) this.#p.forcer.reductor.add(f.name, owner, { thunk: f.thunk });
+  }
+
   #readsFailed(request: CallRequest, session: Session): boolean {
     if (session.failedPaths.size === 0) return false;
     return request.args.some((a) => {

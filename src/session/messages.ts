@@ -12,6 +12,15 @@ export type ToServer =
     }
   /** Force what is outstanding in scope; answered by events, then `finished`. */
   | { readonly op: 'finalize'; readonly paths?: readonly string[]; readonly all?: boolean }
+  /** Compiler calls that are about to come; not answered. */
+  | {
+      readonly op: 'prefetch';
+      readonly cwd: string;
+      readonly umask: number;
+      readonly env: readonly (readonly [string, string])[];
+      /** argv each. */
+      readonly calls: readonly (readonly string[])[];
+    }
   /** Ends what this session has not finished (Ctrl-C). */
   | { readonly op: 'abandon' }
   | { readonly op: 'status'; readonly cwd: string }
@@ -41,6 +50,8 @@ export type FromServer =
   | {
       readonly op: 'begun';
       readonly session: string;
+      /** Thunks the engine can run at once. */
+      readonly slots: number;
       readonly nativeDirectory: string;
       readonly version: string;
     }
