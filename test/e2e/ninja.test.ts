@@ -70,6 +70,32 @@ describe('gg ninja', { skip }, () => {
     assert.equal(rig.sh('find "$GG_DIR/reductions" -type f | wc -l').out.trim(), '2');
   });
 
+  for (const [prefetch, seen] of [
+    ['1', '1'],
+    ['0', '0'],
+  ] as const) {
+    test(`--prefetch=${prefetch}: ${seen} results while ninja is still at the statement before`, () => {
+      again();
+      rig.sh('gg clean --force');
+      rig.sh('rm -rf d && mkdir d');
+      writeFileSync(join(rig.tree, 'd/a.c'), 'int f(void) { return 1; }\n');
+      writeFileSync(
+        join(rig.tree, 'd/build.ninja'),
+        `rule look
+  command = sleep 3; find "$$GG_DIR/reductions" -type f 2>/dev/null | wc -l >$out
+rule cc
+  command = cc -c $in -o $out
+build seen: look
+build a.o: cc a.c
+`,
+      );
+      const ran = rig.sh(`gg --prefetch=${prefetch} ninja -C d -j1`);
+      assert.equal(ran.code, 0, ran.out + ran.err);
+      assert.equal(rig.sh('cat d/seen').out.trim(), seen);
+      assert.match(rig.sh('ninja -C d').out, /no work to do/);
+    });
+  }
+
   test('-n and -t are left to ninja', () => {
     again();
     for (const words of ['-C b -n', '-C b -t targets', '-C b -t commands app', '--version']) {
