@@ -1,6 +1,6 @@
 // `gg watch` on a real tree: what starts a build, what does not, and how it ends.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
@@ -33,8 +33,10 @@ class Watch {
   readonly exited: Promise<number | null>;
   readonly process: ChildProcess;
 
-  constructor(command: string, env: Record<string, string> = {}) {
-    this.process = spawn('gg', ['watch', '--', ...command.split(' ')], {
+  constructor(command: string | readonly string[], env: Record<string, string> = {}) {
+    const [program, ...args] =
+      typeof command === 'string' ? ['gg', 'watch', '--', ...command.split(' ')] : command;
+    this.process = spawn(program!, args, {
       cwd: rig.tree,
       env: { ...rig.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -128,6 +130,27 @@ for (const [name, env] of [
     assert.match(watch.text, /gg: ended\n$/);
   });
 }
+
+const namespaces = spawnSync('unshare', ['-Ur', 'true']).status === 0;
+test('out of file watches it polls, and says so', {
+  skip: namespaces ? false : 'no user namespaces',
+}, async () => {
+  lay();
+  for (let i = 0; i < 40; i++) write(`more${i}.c`, '');
+  writeFileSync(
+    join(rig.home, 'few-watches'),
+    'echo 10 >/proc/sys/user/max_inotify_watches && exec gg watch -- make -s\n',
+  );
+  const watch = new Watch(['unshare', '-Ur', 'sh', join(rig.home, 'few-watches')]);
+  await watch.until(() => watch.builds === 1, 'no first build');
+  assert.match(watch.text, /no more file watches \(ENOSPC\)/);
+  await new Promise((r) => setTimeout(r, 3 * CALM_MS));
+  write('a.c', 'int f(void) { return 6; }\n');
+  await watch.until(() => watch.builds === 2, 'no second build');
+  assert.equal(rig.sh('./p').code, 6);
+  watch.process.kill('SIGINT');
+  assert.equal(await watch.exited, 130);
+});
 
 test('an edit while a build runs is built after it', async () => {
   lay();
