@@ -1,6 +1,7 @@
 // Who called: the processes above a shim, up to the build tool that runs it. A call below make or ninja is deferred; one
 // without a build tool above it, or below a configure script, is answered with the real result.
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 
 const BUILD_TOOLS: ReadonlySet<string> = new Set([
   'make',
@@ -39,6 +40,24 @@ const COMPILER_CACHES: ReadonlySet<string> = new Set([
   'icecc',
   'iceccd',
 ]);
+
+/** A name a compiler cache may run under: its own, or a compiler's that is a link to it (/usr/lib/ccache/gcc). */
+const COMPILER_NAME = /(?:^|-)(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[0-9.]+)?$/;
+
+/** @param program absolute path. @returns the name of the compiler cache it really is. */
+export function compilerCacheAt(program: string): string | undefined {
+  try {
+    const name = basename(realpathSync(program));
+    return COMPILER_CACHES.has(name) ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function compilerCacheOf(pid: number, command: string): string | undefined {
+  if (COMPILER_CACHES.has(command)) return command;
+  return COMPILER_NAME.test(command) ? compilerCacheAt(`/proc/${pid}/exe`) : undefined;
+}
 
 export interface Ancestry {
   /** Some ancestor is a build tool. */
@@ -95,8 +114,10 @@ export function ancestryOf(pid: number): Ancestry {
     const process = look(at);
     if (!process) break;
     if (BUILD_TOOLS.has(process.command)) top = at;
-    else if (top === 0 && COMPILER_CACHES.has(process.command)) compilerCache ??= process.command;
-    else if (top === 0 && isConfigureShell(at, process.command)) configuring = true;
+    else if (top === 0) {
+      compilerCache ??= compilerCacheOf(at, process.command);
+      if (isConfigureShell(at, process.command)) configuring = true;
+    }
     at = process.parent;
   }
   if (top === 0) return { buildTool: false, configuring, compilerCache, project: undefined };

@@ -19,7 +19,7 @@ import type { LocalStore } from '../store/local.ts';
 import { tryStat } from '../store/stat.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
-import { ancestryOf } from './ancestry.ts';
+import { ancestryOf, compilerCacheAt } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
@@ -126,8 +126,9 @@ export class Calls {
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
     // What it keeps for later builds must be the compiler's own output and diagnostics, never a placeholder.
-    if (ancestry.compilerCache !== undefined)
-      return this.#bypass(request, session, bypass('compiler-cache', ancestry.compilerCache, request.args));
+    const cache = ancestry.compilerCache ?? compilerCacheAt(request.realTool);
+    if (cache !== undefined)
+      return this.#bypass(request, session, bypass('compiler-cache', cache, request.args));
     const deferred = mode !== 'sync' && ancestry.buildTool;
     const searchPath = searchPathWithout(
       request.env.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin',
@@ -167,6 +168,7 @@ export class Calls {
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
   async prefetch(request: CallRequest, session: Session, owner: string): Promise<void> {
+    if (compilerCacheAt(request.realTool) !== undefined) return;
     const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
     const model = modelFor(request.tool);
     const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));

@@ -1,7 +1,7 @@
 // Kinds of makefiles and of ways to call make: the tree, what is printed and the exit code are those of plain make.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Rig, toolLines } from './rig.ts';
@@ -150,19 +150,28 @@ describe('make', () => {
 
 describe("the user's own compiler cache in CC", () => {
   const WARNS = { ...plainFiles, 'a.c': `${SOURCES['a.c']}int g(void) { int unused; return 0; }\n` };
-  for (const cache of ['ccache', 'distcc']) {
-    const skip = spawnSync(cache, ['--version']).error ? `${cache} is not installed` : false;
+  for (const [way, cache, CC, path] of [
+    ['ccache', 'ccache', 'ccache gcc', ''],
+    ['ccache in the name of gcc', 'ccache', 'gcc', '/usr/lib/ccache:'],
+    ['distcc', 'distcc', 'distcc gcc', ''],
+  ] as const) {
+    const skip = spawnSync(cache, ['--version']).error
+      ? `${cache} is not installed`
+      : path !== '' && !existsSync('/usr/lib/ccache/gcc')
+        ? 'no /usr/lib/ccache'
+        : false;
     for (const preload of ['1', '0']) {
-      test(`${cache} with GG_PRELOAD=${preload} sees and keeps only what the compiler wrote`, {
+      test(`${way} with GG_PRELOAD=${preload} sees and keeps only what the compiler wrote`, {
         skip,
       }, () => {
         const env = {
-          CCACHE_DIR: join(rig.home, `ccache-${preload}`),
+          PATH: `${path}${rig.env['PATH']}`,
+          CCACHE_DIR: mkdtempSync(join(rig.home, 'ccache-')),
           DISTCC_DIR: join(rig.home, 'distcc'),
           DISTCC_HOSTS: 'localhost',
           GG_PRELOAD: preload,
         };
-        const make = `make CC='${cache} gcc -Wall'`;
+        const make = `make CC='${CC} -Wall'`;
         lay(WARNS);
         assert.equal(rig.sh(make, { ...env, CCACHE_DISABLE: '1' }).code, 0);
         const tree = rig.shot();
@@ -176,6 +185,9 @@ describe("the user's own compiler cache in CC", () => {
         assert.equal(fromCache.code, 0, fromCache.err);
         assert.match(fromCache.err, /unused variable/);
         assert.deepEqual(rig.shot(), tree);
+        // With shims on PATH ccache takes our shim for another compiler, and keeps its results apart.
+        if (cache === 'ccache' && (preload === '1' || path !== ''))
+          assert.match(rig.sh('ccache --print-stats', env).out, /^direct_cache_hit\t2$/m);
       });
     }
   }
