@@ -475,14 +475,17 @@ static void finish(struct buffer *b) { put32(b->bytes + 4, b->length - 8); }
 
 /* ---- the three programs ------------------------------------------------------------------------------------------ */
 
-static int as_tool(const char *tool, char **argv) {
-  char real[PATH_MAX];
+/* `named`: called as gg-cc or the like. */
+static int as_tool(const char *tool, char **argv, int named) {
+  static char real[PATH_MAX];
   struct stat st;
-  /* Sent here by the interposer, which says what was called. */
+  /* Sent here by the interposer or by `gg /usr/bin/cc ...`, which say what was called. */
   const char *told = set("GG_REAL_TOOL");
   if (told && told[0] == '/' && strlen(told) < sizeof real && stat(told, &st) == 0 && !is_shim(told, &st)) {
     strcpy(real, told);
     tool = strrchr(real, '/') + 1;
+    /* A driver outside of its configured place finds its parts by the name it was called by. */
+    if (named) argv[0] = real;
     unsetenv("GG_REAL_TOOL");
   } else if (find_real(tool, real, sizeof real)) {
     say(tool, ": command not found", "");
@@ -576,9 +579,10 @@ int main(int argc, char **argv) {
   const char *name = slash ? slash + 1 : argv[0] ? argv[0] : "";
   if (strcmp(name, "gg-run") == 0) return as_interpreter(argc, argv);
   if (strcmp(name, "gg-server-start") == 0) return as_starter();
-  if (strncmp(name, "gg-", 3) == 0) {
+  int named = strncmp(name, "gg-", 3) == 0;
+  if (named) {
     name += 3;
     argv[0] = (char *)name;
   }
-  return as_tool(name, argv);
+  return as_tool(name, argv, named);
 }

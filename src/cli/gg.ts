@@ -5,7 +5,7 @@ import { type Flags, loadSettings, SETTINGS } from './settings.ts';
 import { VERSION } from './version.ts';
 
 const VALUED = new Set<string>(SETTINGS.map((s) => s.key));
-const WRAPPED = new Set(['make', 'gmake', 'ninja', 'build', 'infer']);
+const WRAPPED = new Set(['make', 'gmake', 'ninja', 'build', 'infer', 'watch']);
 
 interface Split {
   readonly flags: Flags;
@@ -83,14 +83,17 @@ async function wrapped(split: Split): Promise<number> {
   if (rest.length === 0 || rest[0]!.startsWith('-')) {
     if (rest[0] === '--help' || rest[0] === '-h') {
       process.stdout.write(
-        command === 'build'
-          ? 'gg build [OPTIONS] -- COMMAND...\n\nRuns COMMAND behind the shims and forces what it leaves.\n'
-          : "gg infer [OPTIONS] -- COMMAND...\n\nRuns COMMAND behind the shims and leaves placeholders; 'gg force' makes them real.\n",
+        command === 'watch'
+          ? 'gg watch [OPTIONS] -- COMMAND...\n\nBuilds as gg build does, again after each change below this directory, until Ctrl-C.\n'
+          : command === 'build'
+            ? 'gg build [OPTIONS] -- COMMAND...\n\nRuns COMMAND behind the shims and forces what it leaves.\n'
+            : "gg infer [OPTIONS] -- COMMAND...\n\nRuns COMMAND behind the shims and leaves placeholders; 'gg force' makes them real.\n",
       );
       return EXIT.ok;
     }
     throw new CliError(EXIT.usage, `gg ${command}: no command`, `gg ${command} -- COMMAND...`);
   }
+  if (command === 'watch') return (await import('./watch.ts')).watchAndBuild({ command: rest, settings });
   return runBuild({ command: rest, settings, force: command === 'build' });
 }
 
@@ -119,6 +122,12 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     .command(
       'build -- COMMAND',
       'the same for any command',
+      (y) => y,
+      run(() => EXIT.ok),
+    )
+    .command(
+      'watch -- COMMAND',
+      'build, and build again after each change below this directory',
       (y) => y,
       run(() => EXIT.ok),
     )

@@ -1,7 +1,7 @@
 // `gg make`, `gg ninja`, `gg build`, `gg infer`: runs the user's command behind the shims, then forces what it left.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
+import { availableParallelism, constants } from 'node:os';
 import { join } from 'node:path';
 import { runtimePaths } from '../native/paths.ts';
 import { TerminalReporter } from '../report/terminal.ts';
@@ -9,13 +9,23 @@ import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
+import { prefetch } from './prefetch.ts';
+import { endTree } from './process-tree.ts';
 import type { Settings } from './settings.ts';
+
+const PREFETCH_SLOTS_PER_CORE = 4;
+/** What a shell says of a command that Ctrl-C ended. */
+const INTERRUPTED = 128 + constants.signals.SIGINT;
 
 export interface RunBuildOptions {
   readonly command: readonly string[];
   readonly settings: Settings;
   /** False for `gg infer`: leave placeholders, force nothing. */
   readonly force: boolean;
+  /** Ends the command and everything it started, and forces nothing more. */
+  readonly signal?: AbortSignal;
+  /** Hears of what the session wrote (absolute paths). */
+  readonly wrote?: (paths: readonly string[]) => void;
 }
 
 export function reporterFor(settings: Settings): TerminalReporter {
@@ -27,8 +37,17 @@ export function reporterFor(settings: Settings): TerminalReporter {
 }
 
 /** Runs the command with our environment; its stdio is ours. @returns its exit code as a shell would say it. */
-async function runCommand(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+async function runCommand(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const child = spawn(command[0]!, command.slice(1), { stdio: 'inherit', env });
+  const abort = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) void endTree(child.pid);
+  };
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort);
   const relay = (signal: NodeJS.Signals): void => {
     child.kill(signal);
   };
@@ -52,6 +71,7 @@ async function runCommand(command: readonly string[], env: NodeJS.ProcessEnv): P
       child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
     });
   } finally {
+    signal?.removeEventListener('abort', abort);
     process.off('SIGINT', ignore);
     process.off('SIGTERM', relay);
     process.off('SIGHUP', relay);
@@ -76,12 +96,21 @@ function buildEnvironment(settings: Settings, nativeDirectory: string, session: 
   return env;
 }
 
+/** With an engine no wider than this machine ninja's own calls keep it busy, and planning twice only costs. */
+function wantsPrefetch(settings: Settings, slots: number): boolean {
+  if (settings.mode !== 'defer') return false;
+  return settings.prefetch === 'auto'
+    ? slots > PREFETCH_SLOTS_PER_CORE * availableParallelism()
+    : settings.prefetch === '1';
+}
+
 export async function runBuild(options: RunBuildOptions): Promise<number> {
   const { settings, command } = options;
   const build = readBuildCommand(command, process.env);
   const native = await prepareNative();
   let client = await connectOrStart(native.directory);
   const reporter = reporterFor(settings);
+  let slots = 0;
   const begin = async (c: Client): Promise<string> => {
     c.onEvent = (message) => reporter.event(message.event);
     const begun = await c.ask(
@@ -95,14 +124,26 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
       },
       'begun',
     );
+    slots = begun.slots;
     return begun.session;
   };
   const session = await begin(client);
-  const code = await runCommand(command, buildEnvironment(settings, native.directory, session));
-  if (code > 128 && code <= 128 + 64) {
+  const environment = buildEnvironment(settings, native.directory, session);
+  if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
+    prefetch(client, command, environment);
+  const code = await runCommand(command, environment, options.signal);
+  const abandon = (): void => {
     client.send({ op: 'abandon' });
     client.close();
-    if (code === 130) reporter.line("interrupted; what is left is forced by 'gg force' or the next build");
+  };
+  if (options.signal?.aborted) {
+    abandon();
+    return INTERRUPTED;
+  }
+  if (code > 128 && code <= 128 + 64) {
+    abandon();
+    if (code === INTERRUPTED)
+      reporter.line("interrupted; what is left is forced by 'gg force' or the next build");
     return code;
   }
   if (!options.force) {
@@ -120,14 +161,19 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     await begin(client);
   }
   let finished: Awaited<ReturnType<typeof finalizeOnce>>;
+  options.signal?.addEventListener('abort', abandon);
   try {
     finished = await finalizeOnce(client);
   } catch (error) {
+    if (options.signal?.aborted) return INTERRUPTED;
     if (!client.lost) throw error;
     client = await connectOrStart(native.directory);
     await begin(client);
     finished = await finalizeOnce(client);
+  } finally {
+    options.signal?.removeEventListener('abort', abandon);
   }
+  options.wrote?.(finished.wrote);
   reporter.end(finished.bypasses);
   client.close();
   if (code !== 0) return code;

@@ -9,6 +9,7 @@ export interface Settings {
   readonly mode: 'defer' | 'sync' | 'off';
   readonly preload: boolean;
   readonly sandbox: 'none' | 'namespace';
+  readonly prefetch: 'auto' | '1' | '0';
   readonly cacheSizeBytes: number;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -32,6 +33,12 @@ export const SETTINGS = [
     key: 'sandbox',
     variable: 'GG_SANDBOX',
     meaning: 'none (default) or namespace: show each run only its declared inputs',
+  },
+  {
+    key: 'prefetch',
+    variable: 'GG_PREFETCH',
+    meaning:
+      'auto (default), 1, 0: gg ninja begins compiles before ninja asks; auto: where the engine is much wider than this machine',
   },
   {
     key: 'cache-size',
@@ -120,6 +127,7 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
     mode: choice('mode', ['defer', 'sync', 'off'], 'defer'),
     preload: on('preload', true),
     sandbox: choice('sandbox', ['none', 'namespace'], 'none'),
+    prefetch: choice('prefetch', ['auto', '1', '0'], 'auto'),
     cacheSizeBytes,
     json: on('json', false),
     quiet: on('quiet', false),

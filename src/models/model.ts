@@ -45,6 +45,7 @@ export type BypassReason =
   | 'output-is-input'
   | 'reader'
   | 'inside-driver'
+  | 'compiler-cache'
   | 'not-utf8'
   | 'unknown-tool'
   | 'toolchain-query-failed'

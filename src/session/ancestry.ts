@@ -1,6 +1,7 @@
 // Who called: the processes above a shim, up to the build tool that runs it. A call below make or ninja is deferred; one
 // without a build tool above it, or below a configure script, is answered with the real result.
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 import { isRedirected, looksAtStatus } from './recipe.ts';
 
 const BUILD_TOOLS: ReadonlySet<string> = new Set([
@@ -29,6 +30,36 @@ const BUILD_TOOLS: ReadonlySet<string> = new Set([
   'dmake',
 ]);
 
+/** Programs that keep or send away what a compiler writes: they must see the real tool's files and words. */
+const COMPILER_CACHES: ReadonlySet<string> = new Set([
+  'ccache',
+  'sccache',
+  'buildcache',
+  'cachecc1',
+  'distcc',
+  'distccd',
+  'icecc',
+  'iceccd',
+]);
+
+/** A name a compiler cache may run under: its own, or a compiler's that is a link to it (/usr/lib/ccache/gcc). */
+const COMPILER_NAME = /(?:^|-)(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[0-9.]+)?$/;
+
+/** @param program absolute path. @returns the name of the compiler cache it really is. */
+export function compilerCacheAt(program: string): string | undefined {
+  try {
+    const name = basename(realpathSync(program));
+    return COMPILER_CACHES.has(name) ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function compilerCacheOf(pid: number, command: string): string | undefined {
+  if (COMPILER_CACHES.has(command)) return command;
+  return COMPILER_NAME.test(command) ? compilerCacheAt(`/proc/${pid}/exe`) : undefined;
+}
+
 export interface Ancestry {
   /** Some ancestor is a build tool. */
   readonly buildTool: boolean;
@@ -38,6 +69,8 @@ export interface Ancestry {
   readonly resultIsRead: boolean;
   /** What it prints goes nowhere. */
   readonly silent: boolean;
+  /** The compiler cache or distributor between the call and its build tool. */
+  readonly compilerCache: string | undefined;
   /** Working directory of the outermost build tool; undefined without one. */
   readonly project: string | undefined;
 }
@@ -104,6 +137,7 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
   let configuring = false;
   let libtool = false;
   let asks = false;
+  let compilerCache: string | undefined;
   let top = 0;
   let nearest = '';
   const output: (string | undefined)[] = [linkOf(pid, 1)];
@@ -121,6 +155,7 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
       if (top === 0) nearest = process.command;
       top = at;
     } else if (top === 0) {
+      compilerCache ??= compilerCacheOf(at, process.command);
       const shell = shellOf(at, process.command);
       if (shell?.script !== undefined && looksAtStatus(shell.script, shell.flags, tool)) asks = true;
       if (shell?.file !== undefined) {
@@ -131,7 +166,14 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
     at = process.parent;
   }
   if (top === 0)
-    return { buildTool: false, configuring, resultIsRead: true, silent: false, project: undefined };
+    return {
+      buildTool: false,
+      configuring,
+      compilerCache,
+      resultIsRead: true,
+      silent: false,
+      project: undefined,
+    };
   let project: string | undefined;
   try {
     project = readlinkSync(`/proc/${top}/cwd`);
@@ -140,5 +182,5 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
   }
   const silent = libtool && messages[0] === '/dev/null';
   const read = asks || isRedirected(output, nearest) || isRedirected(messages, nearest);
-  return { buildTool: true, configuring, resultIsRead: read && !libtool, silent, project };
+  return { buildTool: true, configuring, compilerCache, resultIsRead: read && !libtool, silent, project };
 }

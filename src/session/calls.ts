@@ -11,9 +11,9 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
-import { baseName, type ObjectName, type ObjectRef, outputRef, sizeOf } from '../ir/name.ts';
+import { baseName, isValue, type ObjectName, type ObjectRef, outputRef, sizeOf } from '../ir/name.ts';
 import { type ElfTarget, mayBePlaceholder, writePlaceholder } from '../ir/placeholder.ts';
-import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
+import { decodeThunk, encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
 import {
   type Bypass,
   bypass,
@@ -28,7 +28,7 @@ import type { LocalStore } from '../store/local.ts';
 import { tryLstatNs, tryStat } from '../store/stat.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
-import { type Ancestry, ancestryOf } from './ancestry.ts';
+import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
@@ -43,6 +43,8 @@ export type Answer =
   | { readonly kind: 'run' }
   | { readonly kind: 'ready' }
   | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
+
+const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 
 const RUN: Answer = { kind: 'run' };
 const NO_BYTES = Buffer.alloc(0);
@@ -92,13 +94,34 @@ export class Calls {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const path = absolute(request.cwd, request.path);
     const before = Date.now();
-    if (placeholderAt(path) === undefined) {
+    const ref = placeholderAt(path);
+    if (ref === undefined) {
       await this.#p.heal(path, session.id);
       return { kind: 'ready' };
     }
-    await this.#p.forcer.forcePath(path, session.id, { open: true });
+    await Promise.all([
+      this.#p.forcer.forcePath(path, session.id, { open: true }),
+      this.#forceLibraries(baseName(ref), session, new Set()),
+    ]);
     session.emit({ type: 'midway', path, by: String(request.pid), waitMs: Date.now() - before });
     return { kind: 'ready' };
+  }
+
+  /** The dynamic loader reads a program's libraries behind everybody's back: they are in place before it starts. */
+  async #forceLibraries(name: ObjectName, session: Session, seen: Set<ObjectName>): Promise<void> {
+    const bytes = this.#p.store.get(name);
+    if (!bytes || seen.has(name)) return;
+    seen.add(name);
+    const libraries = decodeThunk(bytes)
+      .inputs.filter((i) => SHARED_LIBRARY.test(i.path))
+      .map((i) => baseName(i.name))
+      .filter((n) => !isValue(n));
+    await Promise.all(
+      libraries.flatMap((library) => [
+        ...this.#p.journal.pathsOf(library).map((path) => this.#p.forcer.forcePath(path, session.id)),
+        this.#forceLibraries(library, session, seen),
+      ]),
+    );
   }
 
   async call(request: CallRequest): Promise<Answer> {
@@ -114,6 +137,10 @@ export class Calls {
     const ancestry = ancestryOf(request.pid, request.tool);
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
+    // What it keeps for later builds must be the compiler's own output and diagnostics, never a placeholder.
+    const cache = ancestry.compilerCache ?? compilerCacheAt(request.realTool);
+    if (cache !== undefined)
+      return this.#bypass(request, session, bypass('compiler-cache', cache, request.args));
     const deferred = mode !== 'sync' && ancestry.buildTool && !ancestry.resultIsRead;
     const searchPath = searchPathWithout(
       request.env.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin',
@@ -155,6 +182,18 @@ export class Calls {
     return sync
       ? this.#answerNow(plan, frozen, request, session)
       : this.#defer(plan, frozen, request, searchPath, session, ancestry);
+  }
+
+  /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
+  async prefetch(request: CallRequest, session: Session, owner: string): Promise<void> {
+    if (compilerCacheAt(request.realTool) !== undefined) return;
+    const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
+    const model = modelFor(request.tool);
+    const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
+    if (plan?.kind !== 'plan' || plan.sync || plan.thunks.some((t) => t.stage !== 'compile')) return;
+    const frozen = await this.#freeze(plan, request, searchPath, session);
+    if (!Array.isArray(frozen)) return;
+    for (const f of frozen) this.#p.forcer.reductor.add(f.name, owner, { thunk: f.thunk });
   }
 
   #readsFailed(request: CallRequest, session: Session): boolean {

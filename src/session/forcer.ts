@@ -9,6 +9,7 @@ import type { LocalStore } from '../store/local.ts';
 import { type Placer, writeBack } from '../writeback/writeback.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
+import { prefetchOwner } from './prefetch.ts';
 import type { Session } from './session.ts';
 import { placeholderAt } from './tree.ts';
 
@@ -246,9 +247,14 @@ export class Forcer implements ReductorHost {
     const node = this.reductor.add(name, session.id);
     if (!done || node.state !== 'done') return;
     // Another session finished it before: its artifacts are new here, and so is what it printed.
-    this.announce(node, 'memoized', 0, session);
+    this.announce(node, begunAhead(node, session) ? 'ran' : 'memoized', 0, session);
     for (const path of this.#p.journal.pathsOf(name)) void this.#writeBack(path, node);
   }
+}
+
+/** It ran for this very session, before it was asked for. */
+function begunAhead(node: ForceNode, session: Session): boolean {
+  return node.memoHit === false && node.owners.has(prefetchOwner(session));
 }
 
 const ERRNO: Readonly<Record<number, string>> = {

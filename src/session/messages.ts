@@ -13,6 +13,15 @@ export type ToServer =
     }
   /** Force what is outstanding in scope; answered by events, then `finished`. */
   | { readonly op: 'finalize'; readonly paths?: readonly string[]; readonly all?: boolean }
+  /** Compiler calls that are about to come; not answered. */
+  | {
+      readonly op: 'prefetch';
+      readonly cwd: string;
+      readonly umask: number;
+      readonly env: readonly (readonly [string, string])[];
+      /** argv each. */
+      readonly calls: readonly (readonly string[])[];
+    }
   /** Ends what this session has not finished (Ctrl-C). */
   | { readonly op: 'abandon' }
   | { readonly op: 'status'; readonly cwd: string }
@@ -43,6 +52,8 @@ export type FromServer =
   | {
       readonly op: 'begun';
       readonly session: string;
+      /** Thunks the engine can run at once. */
+      readonly slots: number;
       readonly nativeDirectory: string;
       readonly version: string;
     }
@@ -51,6 +62,8 @@ export type FromServer =
       readonly op: 'finished';
       readonly counts: Counts;
       readonly left: readonly string[];
+      /** Where the session left outputs, absolute. */
+      readonly wrote: readonly string[];
       readonly elsewhere: number;
       readonly bypasses: Readonly<Record<string, number>>;
     }

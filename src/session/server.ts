@@ -1,7 +1,7 @@
 // The session server: one per user, answers shims and our command line over a Unix socket that only its user can reach.
 import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Engine } from '../engine/engine.ts';
 import type { Event } from '../report/events.ts';
 import { tryStat } from '../store/stat.ts';
@@ -12,6 +12,7 @@ import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { FromServer, ToServer } from './messages.ts';
+import { Prefetch, prefetchOwner } from './prefetch.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
 import type { SelfCheck } from './self-check.ts';
 import { Session } from './session.ts';
@@ -168,6 +169,7 @@ class CliClient {
   #session: Session | undefined;
   /** Events of this turn of the loop; they go out together. */
   #events: Event[] = [];
+  #prefetch: Prefetch | undefined;
   #sessionStartedMs = Date.now();
 
   constructor(socket: Socket, server: SessionServer, parts: ServerParts, startedMs: number) {
@@ -212,6 +214,7 @@ class CliClient {
         this.#send({
           op: 'begun',
           session: session.id,
+          slots: this.#p.engine.slots,
           nativeDirectory: this.#p.nativeDirectory,
           version: this.#p.version,
         });
@@ -225,7 +228,19 @@ class CliClient {
           }),
         );
         return;
+      case 'prefetch': {
+        if (!this.#session) return;
+        const { nativeDirectory } = this.#p;
+        this.#prefetch ??= new Prefetch(
+          this.#p.calls,
+          this.#session,
+          new Set([join(nativeDirectory, 'bin'), nativeDirectory]),
+        );
+        this.#prefetch.add(message);
+        return;
+      }
       case 'abandon':
+        this.#endPrefetch();
         if (this.#session) this.#p.forcer.reductor.cancel(this.#session.id, { running: true });
         return;
       case 'status': {
@@ -277,6 +292,7 @@ class CliClient {
       this.#send({ op: 'error', message: 'finalize before begin' });
       return;
     }
+    this.#endPrefetch();
     const scope = {
       ...(message.paths ? { paths: message.paths } : {}),
       ...(message.all ? { all: true } : {}),
@@ -292,14 +308,24 @@ class CliClient {
       op: 'finished',
       counts: session.counts,
       left,
+      wrote: [...session.paths],
       elsewhere,
       bypasses: Object.fromEntries(session.countByReason),
     });
   }
 
+  /** What was begun ahead and nobody asked for is not wanted. */
+  #endPrefetch(): void {
+    if (!this.#prefetch || !this.#session) return;
+    this.#prefetch.end();
+    this.#p.forcer.reductor.cancel(prefetchOwner(this.#session), { running: true });
+    this.#prefetch = undefined;
+  }
+
   closed(): void {
     const session = this.#session;
     if (!session) return;
+    this.#endPrefetch();
     session.listen(undefined);
     this.#p.forcer.reductor.cancel(session.id, { running: true });
     const kept = [...this.#p.sessions.keys()].filter((id) => id !== this.#p.detached.id);
