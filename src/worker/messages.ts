@@ -104,3 +104,10 @@ export interface WorkResponse {
     readonly memoryMaxBytes: number;
   };
 }
+
+/** A message too large for the way it travels: the blob holds it as JSON. Takes the place of a request or a response. */
+export interface StoredMessage {
+  readonly protocol: typeof WORKER_PROTOCOL;
+  readonly stored: ObjectName;
+  readonly remote: RemoteAddress;
+}

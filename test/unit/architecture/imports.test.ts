@@ -17,7 +17,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   store: ['ir'],
   toolchain: ['ir', 'scan', 'store'],
   models: ['ir', 'scan'],
-  engine: ['ir', 'store', 'toolchain'],
+  engine: ['ir', 'store', 'toolchain', 'worker'],
   force: ['ir', 'store', 'engine'],
   writeback: ['ir', 'store'],
   session: ['ir', 'store', 'scan', 'models', 'toolchain', 'engine', 'force', 'writeback', 'report'],
