@@ -21,7 +21,16 @@ export interface Toolchain {
 /** Programs a gcc driver starts, as `-print-prog-name` knows them. */
 const SUBPROGRAMS = ['cc1', 'cc1plus', 'lto1', 'lto-wrapper', 'collect2', 'as', 'ld'] as const;
 /** Files a gcc driver reads by itself. */
-const SUPPORT_FILES = ['liblto_plugin.so', 'specs'] as const;
+const SUPPORT_FILES = [
+  'liblto_plugin.so',
+  'specs',
+  'libgomp.spec',
+  'libitm.spec',
+  'libsanitizer.spec',
+  'libgfortran.spec',
+] as const;
+/** binutils look for this beside themselves to see into LTO objects. */
+const BFD_PLUGIN = '../lib/bfd-plugins/liblto_plugin.so';
 
 /** gcc-like drivers have parts; everything else is one program. */
 function isDriver(realTool: string): boolean {
@@ -31,7 +40,7 @@ function isDriver(realTool: string): boolean {
 }
 
 /** Notes every symlink met while resolving `absPath`, and returns the real path. */
-function followLinks(absPath: string, links: Map<string, string>): string {
+export function followLinks(absPath: string, links: Map<string, string>): string {
   const parts = absPath.split('/').filter((p) => p !== '');
   let at = '';
   let hops = 0;
@@ -134,6 +143,7 @@ export class Toolchains {
         }
       }
     }
+    for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));
     const elf: string[] = [];
     for (const program of programs) {
       if (!tryStat(program)?.isFile()) continue;

@@ -1,0 +1,187 @@
+// Runs one checked thunk below a root of its own and looks at what it did there.
+import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
+import { basename, join, posix } from 'node:path';
+import type { ObjectName } from '../ir/name.ts';
+import type { Thunk } from '../ir/thunk.ts';
+import { hashFile } from '../store/local.ts';
+import type { ToolchainManifest } from '../toolchain/manifest.ts';
+import { absolute, commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
+import type { WorkFailedReason, WorkItem } from './messages.ts';
+import { type ProcessEnd, runProcess } from './process.ts';
+import { Root, RootError } from './root.ts';
+import { createLog, readLog, type VrootLog } from './vroot-log.ts';
+
+/** Misses and undeclared names handed back; beyond that the thunk is plainly wrong. */
+const NAMES_MAX = 1000;
+/** The loader takes lists apart at these. */
+const UNUSABLE_ROOT = /[:\s]/;
+
+export interface RunItemOptions {
+  readonly manifest: ToolchainManifest;
+  readonly item: WorkItem;
+  readonly thunk: Thunk;
+  readonly valueOf: (name: string) => ObjectName;
+  readonly pathOf: (name: ObjectName) => string;
+  /** A directory that does not exist yet, absolute and canonical; gone afterwards. */
+  readonly workDirectory: string;
+  /** Takes a finished output; the file is moved. */
+  readonly keep: (name: ObjectName, absPath: string) => void;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ItemRan {
+  readonly kind: 'ran';
+  readonly exitCode: number;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  readonly outputs: readonly { readonly tag: string; readonly name: ObjectName }[];
+  readonly undeclaredMisses: readonly string[];
+  readonly layoutMs: number;
+  readonly runMs: number;
+  readonly cpuMs: number;
+  readonly rssMaxBytes: number;
+}
+
+export interface ItemFailed {
+  readonly kind: 'failed';
+  readonly reason: WorkFailedReason;
+  readonly detail: string;
+}
+
+const failed = (reason: WorkFailedReason, detail: string): ItemFailed => ({ kind: 'failed', reason, detail });
+
+/** Never rejects for what the thunk or the tool is. */
+export async function runItem(options: RunItemOptions): Promise<ItemRan | ItemFailed> {
+  const { workDirectory } = options;
+  if (UNUSABLE_ROOT.test(workDirectory))
+    return failed('start-failed', `${workDirectory}: not usable as a root`);
+  mkdirSync(workDirectory, { mode: 0o755 });
+  try {
+    return await runBelow(options);
+  } catch (error) {
+    if (error instanceof RootError || error instanceof Refused) return failed('refused', error.message);
+    throw error;
+  } finally {
+    rmSync(workDirectory, { recursive: true, force: true });
+  }
+}
+
+async function runBelow(options: RunItemOptions): Promise<ItemRan | ItemFailed> {
+  const { manifest, item, thunk, workDirectory } = options;
+  const started = performance.now();
+  const bitcode = foreignInput(options);
+  if (bitcode !== undefined)
+    return failed('refused', `${bitcode}: LLVM bitcode needs a plugin that is not captured`);
+  const root = new Root(join(workDirectory, 'root'));
+  const { outputs } = layOut(root, options);
+  const logPath = join(workDirectory, 'log');
+  createLog(logPath);
+  const laidOut = performance.now();
+  const end = await runProcess({
+    ...commandOf(root.path, manifest, item, thunk),
+    cwd: root.path + item.cwd,
+    env: environmentOf(root.path, logPath, manifest, item, thunk),
+    timeoutMs: options.timeoutMs,
+    signal: options.signal,
+  });
+  const ran = performance.now();
+  const log = readLog(logPath);
+  const bad = badEnd(end, options) ?? badLog(log);
+  const taken: { readonly tag: string; readonly path: string }[] = [];
+  const missing: string[] = [];
+  for (const output of thunk.outputs) {
+    const path = join(workDirectory, `output-${taken.length}`);
+    if (root.take(outputs.get(output.tag)!, path)) taken.push({ tag: output.tag, path });
+    else missing.push(output.path);
+  }
+  const left = root.remove(scratchOf(thunk), NAMES_MAX);
+  if (bad) return bad;
+  if (end.exitCode === 0) {
+    if (missing.length > 0) return failed('output-missing', missing[0]!);
+    if (left.length > 0)
+      return failed('refused', `the tool left ${left[0]}, which the thunk does not declare`);
+  }
+  return {
+    kind: 'ran',
+    exitCode: end.exitCode,
+    stdout: end.stdout,
+    stderr: end.stderr,
+    outputs: (end.exitCode === 0 ? taken : []).map(({ tag, path }) => {
+      const name = hashFile(path);
+      options.keep(name, path);
+      return { tag, name };
+    }),
+    undeclaredMisses: undeclaredMisses(log, options),
+    layoutMs: laidOut - started,
+    runMs: ran - laidOut,
+    cpuMs: log.cpuMs,
+    rssMaxBytes: log.rssMaxBytes,
+  };
+}
+
+function badEnd(end: ProcessEnd, options: RunItemOptions): ItemFailed | undefined {
+  switch (end.how) {
+    case 'exited':
+      return undefined;
+    case 'signal':
+      return failed('signal', `${options.thunk.tool}: ${end.detail}`);
+    case 'timeout':
+      return failed('timeout', `${options.thunk.tool} ran for ${options.timeoutMs} ms`);
+    case 'cancelled':
+      return failed('timeout', 'the worker was told to stop');
+    case 'printed-too-much':
+      return failed('refused', `${options.thunk.tool} printed more than an answer holds`);
+    case 'start-failed':
+      return failed('start-failed', `${options.item.realTool}: ${end.detail}`);
+  }
+}
+
+function badLog(log: VrootLog): ItemFailed | undefined {
+  if (log.overflown) return failed('refused', 'more lookups than the log holds');
+  const [program] = log.statics;
+  if (program !== undefined) return failed('refused', `${program} is static; nothing could watch it`);
+  if (log.askedTime) return failed('refused', 'the tool asked for the time of day');
+  return undefined;
+}
+
+/** Programs that load the plugins beside them to look into objects. */
+const READS_OBJECTS = /(?:^|-)(?:ar|ranlib|nm|strip|objcopy|ld(?:\.bfd|\.gold)?)(?:-[0-9.]+)?$/;
+
+function foreignInput({ thunk, valueOf, pathOf }: RunItemOptions): string | undefined {
+  if (!READS_OBJECTS.test(thunk.tool)) return undefined;
+  const head = Buffer.alloc(4);
+  return thunk.inputs.find((input) => {
+    const fd = openSync(pathOf(valueOf(input.name)), 'r');
+    try {
+      return readSync(fd, head, 0, 4, 0) === 4 && ['4243c0de', 'dec0170b'].includes(head.toString('hex'));
+    } finally {
+      closeSync(fd);
+    }
+  })?.path;
+}
+
+/** The toolchain's digest covers which of these a driver finds. */
+const OWN_PARTS =
+  /^(?:specs|as|ld|ld\.(?:bfd|gold|lld|mold)|real-ld|real-gold|collect-ld|collect2|cc1|cc1plus|lto1|lto-wrapper|g?nm|g?strip|gcc-nm|gcc-strip|liblto_plugin\.so|ld\.so\.cache|bfd-plugins)$/;
+
+/** Looked up in vain, not declared absent, and none of the toolchain's business: the client must not have it either. */
+function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptions): string[] {
+  const known = new Set(thunk.absent.map((path) => absolute(item, path)));
+  for (const output of thunk.outputs) known.add(absolute(item, output.path));
+  const scratch = scratchOf(thunk);
+  const tools = new Set(item.searchPath.split(':').map((directory) => `${directory}/${thunk.tool}`));
+  const covered = (path: string): boolean => {
+    for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
+    return scratch.some((directory) => inside(path, directory));
+  };
+  const found = new Set<string>();
+  for (const miss of log.misses) {
+    const path = posix.normalize(miss);
+    if (found.size >= NAMES_MAX) break;
+    if (covered(path) || OWN_PARTS.test(basename(path)) || tools.has(path)) continue;
+    if (manifest.files.some(([file]) => file === path)) continue;
+    found.add(path);
+  }
+  return [...found];
+}
