@@ -2,18 +2,20 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { openRemote } from './open-remote.ts';
-import { runItems } from './run-items.ts';
+import { blobCacheOf, runItems } from './run-items.ts';
 import { type RuntimeContext, runtimeLoop } from './runtime-loop.ts';
 import { Worker } from './worker.ts';
 
 /** Lambda gives a function this directory and no other to write to. */
 const LAMBDA_TMP = '/tmp';
 
+const directory = process.env['GG_WORKER_DIR'] || join(LAMBDA_TMP, 'gg-worker');
 const worker = new Worker({
-  directory: process.env['GG_WORKER_DIR'] || join(LAMBDA_TMP, 'gg-worker'),
+  directory,
   instance: process.env['AWS_LAMBDA_LOG_STREAM_NAME'] || randomBytes(6).toString('hex'),
   openRemote,
   runItems,
+  cache: () => blobCacheOf(directory),
 });
 
 export function handler(event: unknown, context: RuntimeContext): Promise<unknown> {

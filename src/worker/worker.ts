@@ -1,8 +1,8 @@
 // A worker: answers requests, one at a time, from the first to the end of its process. Blobs it has fetched stay in its
 // directory for the next request.
-import { readFile, stat, writeFile } from 'node:fs/promises';
 import { nameValue, type ObjectName, sizeOf } from '../ir/name.ts';
 import { type RemoteAddress, RemoteError, type RemoteStore } from '../store/remote.ts';
+import type { CacheCounters } from './blob-cache.ts';
 import { BlobError, type BlobFetcher, type BlobSink } from './blobs.ts';
 import {
   type StoredMessage,
@@ -15,13 +15,12 @@ import {
 import { type ReadRequest, RefusedError, readRequest } from './read-message.ts';
 import type { RunItemsOptions } from './run-items.ts';
 
-/** Blobs on their way at once: a Lambda instance has 1,024 descriptors and one to six cores. */
-const FETCHES_MAX = 48;
 /** Kept of an invocation's time for hashing, storing and answering. */
 const ANSWER_MS = 2000;
-/** A response may be 6 MB; base64 takes 4 bytes for 3, and JSON needs room for the rest. */
-export const RESPONSE_INLINE_BYTES_MAX = 3 * 1024 * 1024;
+/** Of the 6 MB a response may have. */
 const RESPONSE_BYTES_MAX = 5.5 * 1024 * 1024;
+/** Outputs that come with the answer, as base64 (run-items.ts bounds them). */
+const INLINE_BYTES_MAX = 3 * 1024 * 1024;
 
 export interface WorkerOptions {
   readonly directory: string;
@@ -32,8 +31,8 @@ export interface WorkerOptions {
     request: WorkRequest,
     options: RunItemsOptions,
   ) => Promise<readonly (WorkDone | WorkFailed)[]>;
-  /** Bytes the cache in `directory` holds. */
-  readonly cacheBytes?: () => number;
+  /** What the cache in `directory` holds and has counted. */
+  readonly cache: () => { readonly bytes: number; readonly counters: Readonly<CacheCounters> };
 }
 
 export class Worker {
@@ -89,7 +88,8 @@ export class Worker {
         },
       ]);
     }
-    const blobs = new RequestBlobs(request, remote, deadline);
+    const blobs = new RemoteBlobs(remote, deadline);
+    const before = { ...this.#o.cache().counters };
     const results = await this.#o.runItems(
       {
         ...request,
@@ -97,13 +97,12 @@ export class Worker {
       },
       { directory: this.#o.directory, fetcher: blobs, sink: blobs, signal: deadline },
     );
-    const wanted = new Set(read.thunks.flatMap((t) => t.inputs.map((i) => i.name as ObjectName)));
-    const warm = [...wanted].filter((n) => n.startsWith('V') && !blobs.fetched.has(n)).length;
-    const response = this.#response(
-      request.id,
-      results.map((r) => blobs.withInline(r)),
-      { warmBlobs: warm, fetchedBlobs: blobs.fetched.size, fetchedBytes: blobs.fetchedBytes },
-    );
+    const { counters } = this.#o.cache();
+    const response = this.#response(request.id, results, {
+      warmBlobs: counters.warmBlobs - before.warmBlobs,
+      fetchedBlobs: counters.fetchedBlobs - before.fetchedBlobs,
+      fetchedBytes: counters.fetchedBytes - before.fetchedBytes,
+    });
     return this.#fitting(response, request.remote, remote);
   }
 
@@ -133,7 +132,7 @@ export class Worker {
       worker: {
         instance: this.#o.instance,
         served: this.#served,
-        cacheBytes: this.#o.cacheBytes?.() ?? 0,
+        cacheBytes: this.#o.cache().bytes,
         ...moved,
         memoryMaxBytes: process.resourceUsage().maxRSS * 1024,
       },
@@ -151,7 +150,7 @@ export class Worker {
       0,
     );
     // Inlined outputs are bounded by themselves; only what tools print can make an answer large.
-    if (printed < RESPONSE_BYTES_MAX - RESPONSE_INLINE_BYTES_MAX * (4 / 3)) return response;
+    if (printed < RESPONSE_BYTES_MAX - INLINE_BYTES_MAX) return response;
     const bytes = Buffer.from(JSON.stringify(response));
     if (bytes.length < RESPONSE_BYTES_MAX) return response;
     const stored = nameValue(bytes);
@@ -188,39 +187,27 @@ const firstName = (event: unknown): ObjectName => {
   return (typeof name === 'string' ? name : '') as ObjectName;
 };
 
-/** One request's way to its blobs: what travelled with it, then the remote store; small outputs travel back with the answer. */
-class RequestBlobs implements BlobFetcher, BlobSink {
-  readonly fetched = new Set<ObjectName>();
-  fetchedBytes = 0;
-  readonly #request: WorkRequest;
+/** A request's way to its blobs: the remote store, with its errors in the worker's words. */
+class RemoteBlobs implements BlobFetcher, BlobSink {
   readonly #remote: RemoteStore;
   readonly #signal: AbortSignal;
-  readonly #inline = new Map<ObjectName, string>();
-  #inlineRoom = RESPONSE_INLINE_BYTES_MAX;
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
 
-  constructor(request: WorkRequest, remote: RemoteStore, signal: AbortSignal) {
-    this.#request = request;
+  constructor(remote: RemoteStore, signal: AbortSignal) {
     this.#remote = remote;
     this.#signal = signal;
   }
 
   async fetch(name: ObjectName, absPath: string): Promise<void> {
-    const base64 = this.#request.inline[name];
-    if (base64 !== undefined) {
-      const bytes = Buffer.from(base64, 'base64');
-      if (nameValue(bytes) !== name)
-        throw new BlobError('digest-mismatch', `the bytes sent as ${name} have another hash`);
-      await writeFile(absPath, bytes, { flag: 'wx', mode: 0o444 });
-      return;
-    }
-    if (this.#running >= FETCHES_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
+    await this.#call(name, () => this.#remote.getFile(name, absPath, { signal: this.#signal }));
+  }
+
+  async put(name: ObjectName, absPath: string): Promise<void> {
+    await this.#call(name, () => this.#remote.put(name, { absPath }, { signal: this.#signal }));
+  }
+
+  async #call(name: ObjectName, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#remote.getFile(name, absPath, { signal: this.#signal });
-      this.fetched.add(name);
-      this.fetchedBytes += sizeOf(name);
+      await work();
     } catch (error) {
       if (!(error instanceof RemoteError)) throw error;
       const reason =
@@ -228,36 +215,6 @@ class RequestBlobs implements BlobFetcher, BlobSink {
           ? error.reason
           : 'connection-lost';
       throw new BlobError(reason, `${name}: ${error.message}`, { cause: error });
-    } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
     }
-  }
-
-  async put(name: ObjectName, absPath: string): Promise<void> {
-    const { size } = await stat(absPath);
-    if (size <= this.#request.inlineBytesMax && size <= this.#inlineRoom) {
-      if (!this.#inline.has(name)) this.#inlineRoom -= size;
-      this.#inline.set(name, (await readFile(absPath)).toString('base64'));
-      return;
-    }
-    try {
-      await this.#remote.put(name, { absPath }, { signal: this.#signal });
-    } catch (error) {
-      if (!(error instanceof RemoteError)) throw error;
-      throw new BlobError('connection-lost', `${name}: ${error.message}`, { cause: error });
-    }
-  }
-
-  withInline(result: WorkDone | WorkFailed): WorkDone | WorkFailed {
-    if (result.kind === 'failed') return result;
-    const internal = this.#request.items.find((i) => i.name === result.name)?.internal ?? [];
-    return {
-      ...result,
-      outputs: result.outputs.map((o) => {
-        const inline = this.#inline.get(o.name);
-        return inline === undefined || internal.includes(o.tag) ? o : { ...o, inline };
-      }),
-    };
   }
 }
