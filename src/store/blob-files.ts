@@ -80,7 +80,7 @@ async function readExactly(
 export async function writeVerified(
   name: ObjectName,
   absPath: string,
-  pieces: AsyncIterable<Uint8Array>,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<number> {
   const temporary = `${absPath}.${process.pid}-${serial++}.part`;
   let written = 0;

@@ -56,3 +56,32 @@ export class Gate {
     if (this.#limit < this.openMax) this.#limit = Math.min(this.openMax, this.#limit + 1 / this.#limit);
   }
 }
+
+/** Bytes that may be in memory at one time; whoever wants more than there are in all gets all. First come, first served. */
+export class Budget {
+  readonly bytesMax: number;
+  #free: number;
+  readonly #waiting: { readonly bytes: number; readonly admit: () => void }[] = [];
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+    this.#free = bytesMax;
+  }
+
+  async run<T>(wantedBytes: number, work: () => Promise<T>): Promise<T> {
+    const bytes = Math.min(wantedBytes, this.bytesMax);
+    if (this.#waiting.length > 0 || bytes > this.#free)
+      await new Promise<void>((admit) => this.#waiting.push({ bytes, admit }));
+    else this.#free -= bytes;
+    try {
+      return await work();
+    } finally {
+      this.#free += bytes;
+      for (let next = this.#waiting[0]; next && next.bytes <= this.#free; next = this.#waiting[0]) {
+        this.#waiting.shift();
+        this.#free -= next.bytes;
+        next.admit();
+      }
+    }
+  }
+}

@@ -14,8 +14,8 @@ import { nameThunk, nameValue, type ObjectName, parseRef, sizeOf } from '../ir/n
 
 /** Blobs above this are worth a request of their own: 256 KB take longer to send than a request to start. */
 export const PACK_BLOB_BYTES_MAX = 256 * 1024;
-/** A pack fits a worker's memory many times and is sent in a tenth of a second. */
-export const PACK_BYTES_MAX = 8 * 1024 * 1024;
+/** A pack fits a worker's memory many times over and is read in a twentieth of a second. */
+export const PACK_BYTES_MAX = 4 * 1024 * 1024;
 export const PACK_BLOBS_MAX = 2000;
 /** A pack takes two requests (itself and its index); fewer blobs than this take no more by themselves. */
 export const PACK_BLOBS_MIN = 3;

@@ -72,7 +72,7 @@ export interface RemoteUse {
   readonly trustReductions?: boolean;
 }
 
-/** All methods reject with RemoteError only. */
+/** All methods reject with RemoteError only, but for getFile, which also knows the file system's errors. */
 export interface RemoteStore {
   readonly address: RemoteAddress;
   readonly counters: Readonly<RemoteCounters>;
@@ -80,9 +80,12 @@ export interface RemoteStore {
   known(name: ObjectName): boolean;
   /** Learns what is there with one listing; later calls return at once. */
   prepare(options?: RemoteOptions): Promise<void>;
-  /** Stores one blob under its name; small ones may travel in packs. Known ones are not sent again. */
+  /** Stores one blob under its name. Known ones are not sent again. @throws RemoteError `digest-mismatch` when the source is not it. */
   put(name: ObjectName, source: BlobSource, options?: RemoteOptions): Promise<void>;
-  /** Stores many; bounded in parallel, small ones packed into few requests. */
+  /**
+   * Stores many; bounded in parallel, small ones packed into few requests. A source is asked for when its turn comes, and only
+   * when its blob is not known; undefined passes it over. Rejects with the first error, after what was under way has ended.
+   */
   putAll(
     blobs: Iterable<readonly [ObjectName, () => BlobSource | undefined]>,
     options?: RemoteOptions,

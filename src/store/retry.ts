@@ -62,3 +62,14 @@ export async function retry<T>(run: () => Promise<T>, options: RetryOptions): Pr
     }
   }
 }
+
+/** For work that is shared with others and so goes on without us. @throws RemoteError `aborted`. */
+export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(aborted('the call was given up', signal.reason));
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
