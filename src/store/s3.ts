@@ -1,0 +1,464 @@
+// Blobs and reductions in an S3 bucket, or in anything that speaks S3.
+//
+// Keys, below the address's prefix (which ends in the version of this layout):
+//   cas/NAME           a blob
+//   packs/PACK         many small blobs (packs.ts)
+//   indexes/PACK       head and index of a pack
+//   reductions/NAME    what a thunk became (reductions.ts)
+//
+// Blobs are put under the condition that nothing is there; who finds something there has nothing left to do. After a blob
+// turned out damaged or lost it is put without the condition, by itself, and that object wins over any pack.
+import { createHash } from 'node:crypto';
+import { type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
+import { inOrder, mismatch, readPieces, readSource, writeVerified } from './blob-files.ts';
+import { Budget } from './gate.ts';
+import { PackReads } from './pack-reads.ts';
+import {
+  fingerprint,
+  isPackName,
+  makePack,
+  nameLike,
+  PACK_BLOB_BYTES_MAX,
+  PACK_BLOBS_MIN,
+  PACK_BYTES_MAX,
+  PackBuilder,
+  type PackHints,
+  type PackName,
+  type PackPlace,
+  packSize,
+  readIndex,
+} from './packs.ts';
+import { decodeReduction, encodeReduction } from './reductions.ts';
+import {
+  type BlobSource,
+  type RemoteCounters,
+  RemoteError,
+  type RemoteOptions,
+  type RemoteStore,
+  type RemoteUse,
+} from './remote.ts';
+import { abortable } from './retry.ts';
+import { listNames } from './s3-listing.ts';
+import { type S3Address, S3Wire, type S3WireOptions } from './s3-wire.ts';
+import type { Reduction } from './store.ts';
+
+export type S3StoreOptions = S3WireOptions & RemoteUse;
+
+/** Larger blobs go up in parts; S3 wants at least 5 MB a part and allows 10,000. */
+const MULTIPART_ABOVE_BYTES = 16 * 1024 * 1024;
+const PART_BYTES = 8 * 1024 * 1024;
+const PARTS_AHEAD_MAX = 4;
+/** Larger blobs come down in ranges, each retried by itself. */
+const RANGE_BYTES = 8 * 1024 * 1024;
+const RANGES_AHEAD_MAX = 4;
+/** A blob that came damaged is read once more: it may have been damaged on the way. */
+const READS_MAX = 2;
+/** Blobs and packs of one putAll under way at a time. */
+const PUTS_AHEAD_MAX = 32;
+/** Bytes of blobs being sent or received at a time, besides what callers hold. */
+const MEMORY_BYTES_MAX = 64 * 1024 * 1024;
+
+export class S3Store implements RemoteStore {
+  readonly address: S3Address;
+  readonly #wire: S3Wire;
+  readonly #use: RemoteUse;
+  /** Fingerprints of blobs that are objects of their own. */
+  readonly #single = new Set<number>();
+  readonly #packed = new Map<number, PackPlace>();
+  /** Forgotten ones: the next put overwrites. */
+  readonly #damaged = new Set<number>();
+  readonly #puts = new Map<ObjectName, Promise<void>>();
+  readonly #packReads: PackReads;
+  readonly #memory = new Budget(MEMORY_BYTES_MAX);
+  /** Fingerprints of thunks with a reduction; undefined before `prepare`. */
+  #reduced: Set<number> | undefined;
+  #prepared: Promise<void> | undefined;
+
+  constructor(address: S3Address, options: S3StoreOptions = {}) {
+    this.address = address;
+    this.#use = options;
+    this.#wire = new S3Wire(address, options);
+    this.#packReads = new PackReads((pack, start, end) =>
+      this.#wire.get(this.#key('packs', pack), undefined, [start, end]),
+    );
+  }
+
+  get counters(): Readonly<RemoteCounters> {
+    return this.#wire.counters;
+  }
+
+  #key(kind: 'cas' | 'packs' | 'indexes' | 'reductions', name: string): string {
+    return `${this.address.prefix}/${kind}/${name}`;
+  }
+
+  known(name: ObjectName): boolean {
+    const print = fingerprint(name);
+    return this.#single.has(print) || this.#packed.has(print);
+  }
+
+  prepare(options: RemoteOptions = {}): Promise<void> {
+    this.#prepared ??= this.#list(options.signal).catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
+  async #list(signal: AbortSignal | undefined): Promise<void> {
+    const reduced = new Set<number>();
+    const packs: PackName[] = [];
+    await Promise.all([
+      listNames(
+        this.#wire,
+        this.#key('cas', ''),
+        ['T', 'V'],
+        (name) => {
+          if (parseRef(name)) this.#single.add(fingerprint(name));
+        },
+        signal,
+      ),
+      listNames(
+        this.#wire,
+        this.#key('reductions', ''),
+        ['T'],
+        (name) => {
+          if (parseRef(name)) reduced.add(fingerprint(name));
+        },
+        signal,
+      ),
+      listNames(
+        this.#wire,
+        this.#key('indexes', ''),
+        ['P'],
+        (name) => {
+          if (isPackName(name)) packs.push(name);
+        },
+        signal,
+      ),
+    ]);
+    await Promise.all(packs.map((pack) => this.#learnIndex(pack, signal)));
+    this.#reduced = reduced;
+  }
+
+  /** An index that is damaged or gone is as good as none: its blobs are put again. */
+  async #learnIndex(pack: PackName, signal: AbortSignal | undefined): Promise<void> {
+    const bytes = await this.#wire.get(this.#key('indexes', pack), signal).catch((error: unknown) => {
+      if (error instanceof RemoteError && error.reason === 'missing-blob') return undefined;
+      throw error;
+    });
+    for (const [name, place] of (bytes && readIndex(bytes, pack)) ?? [])
+      this.#packed.set(fingerprint(name), place);
+  }
+
+  /** @throws RemoteError `read-only`. */
+  #mayPut(name: string): void {
+    if (this.#use.readOnly)
+      throw new RemoteError(
+        'read-only',
+        `s3://${this.address.bucket} is used read-only; ${name} is not in it`,
+      );
+  }
+
+  put(name: ObjectName, source: BlobSource, options: RemoteOptions = {}): Promise<void> {
+    if (this.known(name)) return Promise.resolve();
+    const under = this.#puts.get(name);
+    if (under) return under;
+    const promise = this.#putSingle(name, source, options.signal).finally(() => this.#puts.delete(name));
+    this.#puts.set(name, promise);
+    return promise;
+  }
+
+  async #putSingle(name: ObjectName, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
+    this.#mayPut(name);
+    const print = fingerprint(name);
+    const ifAbsent = !this.#damaged.has(print);
+    const key = this.#key('cas', name);
+    const sizeBytes = sizeOf(name);
+    const inParts = sizeBytes > MULTIPART_ABOVE_BYTES;
+    await this.#memory.run(inParts ? PARTS_AHEAD_MAX * PART_BYTES : sizeBytes, async () => {
+      if (inParts) await this.#putParts(name, source, { ifAbsent, signal });
+      else {
+        const bytes = await readSource(name, source);
+        await this.#wire.put(key, bytes, { sha256: name.slice(1, 65), ifAbsent, signal });
+      }
+    });
+    this.#damaged.delete(print);
+    this.#single.add(print);
+  }
+
+  async #putParts(
+    name: ObjectName,
+    source: BlobSource,
+    options: { readonly ifAbsent: boolean; readonly signal: AbortSignal | undefined },
+  ): Promise<void> {
+    const key = this.#key('cas', name);
+    const uploadId = await this.#wire.createUpload(key, options.signal);
+    let done = false;
+    try {
+      const pieces = readPieces(name, source, PART_BYTES);
+      const count = Math.ceil(sizeOf(name) / PART_BYTES);
+      // Pieces are read one after the other, whoever asks first; the parts travel side by side.
+      let reading: Promise<unknown> = Promise.resolve();
+      const etags: string[] = [];
+      for await (const etag of inOrder(count, PARTS_AHEAD_MAX, async (i) => {
+        const piece = reading.then(() => pieces.next());
+        reading = piece.catch(() => {});
+        const { value } = await piece;
+        if (!value) throw mismatch(name, 'the source');
+        return this.#wire.putPart(key, uploadId, i + 1, value, options.signal);
+      }))
+        etags.push(etag);
+      // The end of the pieces is where their hash is compared.
+      await pieces.next();
+      done = await this.#wire.completeUpload(key, uploadId, etags, options);
+    } finally {
+      if (!done) await this.#wire.abortUpload(key, uploadId);
+    }
+  }
+
+  async putAll(
+    blobs: Iterable<readonly [ObjectName, () => BlobSource | undefined]>,
+    options: RemoteOptions = {},
+  ): Promise<void> {
+    const { signal } = options;
+    const builder = new PackBuilder();
+    const builderNames = new Set<ObjectName>();
+    const under = new Set<Promise<void>>();
+    let failure: { readonly error: unknown } | undefined;
+    const start = async (work: Promise<void>): Promise<void> => {
+      const watched = work
+        .catch((error: unknown) => {
+          failure ??= { error };
+        })
+        .finally(() => under.delete(watched));
+      under.add(watched);
+      while (under.size >= PUTS_AHEAD_MAX) await Promise.race(under);
+    };
+    for (const [name, open] of blobs) {
+      if (failure) break;
+      if (this.known(name) || builderNames.has(name)) continue;
+      const other = this.#puts.get(name);
+      if (other) {
+        await start(other);
+        continue;
+      }
+      const source = open();
+      if (source === undefined) continue;
+      const single = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#damaged.has(fingerprint(name));
+      if (single || this.#use.readOnly) {
+        await start(this.put(name, source, options));
+        continue;
+      }
+      try {
+        builderNames.add(name);
+        if (!builder.add(name, await readSource(name, source))) continue;
+      } catch (error) {
+        failure ??= { error };
+        break;
+      }
+      builderNames.clear();
+      await start(this.#putPack(builder.take(), signal));
+    }
+    // What was gathered before a failure is worth sending all the same.
+    if (!builder.isEmpty && !signal?.aborted) await start(this.#putPack(builder.take(), signal));
+    await Promise.all(under);
+    if (failure) throw failure.error;
+  }
+
+  async #putPack(
+    blobs: readonly (readonly [ObjectName, Uint8Array])[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (blobs.length < PACK_BLOBS_MIN) {
+      await Promise.all(blobs.map(([name, bytes]) => this.put(name, bytes, signal ? { signal } : {})));
+      return;
+    }
+    const work = this.#memory.run(PACK_BYTES_MAX, () => this.#sendPack(blobs, signal));
+    const names = blobs.map(([name]) => name).filter((name) => !this.#puts.has(name));
+    for (const name of names) this.#puts.set(name, work);
+    await work.finally(() => {
+      for (const name of names) this.#puts.delete(name);
+    });
+  }
+
+  async #sendPack(
+    blobs: readonly (readonly [ObjectName, Uint8Array])[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const pack = makePack(blobs);
+    const bytes = Buffer.concat([pack.index, ...pack.body]);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    // Without a condition: a pack of the same name that is there may be the damaged one.
+    await this.#wire.put(this.#key('packs', pack.name), bytes, { sha256, ifAbsent: false, signal });
+    await this.#wire.put(this.#key('indexes', pack.name), pack.index, {
+      sha256: pack.name.slice(1, 65),
+      ifAbsent: false,
+      signal,
+    });
+    for (const [name, place] of readIndex(pack.index, pack.name)!) this.#packed.set(fingerprint(name), place);
+  }
+
+  async get(name: ObjectName, options: RemoteOptions = {}): Promise<Buffer> {
+    const { signal } = options;
+    let failure: RemoteError | undefined;
+    const place = this.#placeOf(name);
+    if (place) {
+      const found = await this.#getPacked(name, place, signal);
+      if (!(found instanceof RemoteError)) return found;
+      // Perhaps it is there by itself as well: put again by somebody who found the pack damaged.
+      failure = found;
+      this.#packed.delete(fingerprint(name));
+    }
+    for (let reads = 1; ; reads++) {
+      try {
+        const pieces: Buffer[] = [];
+        for await (const piece of this.#pieces(name, signal)) pieces.push(piece);
+        const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+        if (nameLike(name, bytes) === name) {
+          this.#single.add(fingerprint(name));
+          return bytes;
+        }
+        throw mismatch(name, this.#where(name));
+      } catch (error) {
+        this.#giveUpOrGoOn(name, error, reads, failure);
+      }
+    }
+  }
+
+  async getFile(name: ObjectName, absPath: string, options: RemoteOptions = {}): Promise<void> {
+    if (sizeOf(name) <= RANGE_BYTES) {
+      const bytes = await this.get(name, options);
+      await writeVerified(name, absPath, [bytes]);
+      return;
+    }
+    for (let reads = 1; ; reads++) {
+      try {
+        await this.#memory.run(RANGES_AHEAD_MAX * RANGE_BYTES, () =>
+          writeVerified(name, absPath, this.#pieces(name, options.signal)),
+        );
+        this.#single.add(fingerprint(name));
+        return;
+      } catch (error) {
+        this.#giveUpOrGoOn(name, error, reads, undefined);
+      }
+    }
+  }
+
+  /** @throws the error unless it is damage that another read might mend; damage and loss are noted. */
+  #giveUpOrGoOn(name: ObjectName, error: unknown, reads: number, before: RemoteError | undefined): void {
+    if (!(error instanceof RemoteError)) throw error;
+    if (error.reason === 'digest-mismatch' && reads < READS_MAX) return;
+    if (error.reason === 'digest-mismatch' || error.reason === 'missing-blob') {
+      this.forget(name);
+      throw before ?? error;
+    }
+    throw error;
+  }
+
+  #where(name: ObjectName): string {
+    return `s3://${this.address.bucket}/${this.#key('cas', name)}`;
+  }
+
+  #placeOf(name: ObjectName): PackPlace | undefined {
+    const print = fingerprint(name);
+    return this.#single.has(print) ? undefined : this.#packed.get(print);
+  }
+
+  /** The verified bytes, or the error when they are not there; other errors are thrown. */
+  async #getPacked(
+    name: ObjectName,
+    place: PackPlace,
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer | RemoteError> {
+    const where = `s3://${this.address.bucket}/${this.#key('packs', place.pack)}`;
+    for (let reads = 1; ; reads++) {
+      try {
+        const bytes = await abortable(this.#packReads.get(place, sizeOf(name)), signal);
+        if (nameLike(name, bytes) === name) return bytes;
+        if (reads >= READS_MAX) return mismatch(name, where);
+      } catch (error) {
+        if (error instanceof RangeError) return mismatch(name, where);
+        if (error instanceof RemoteError && error.reason === 'missing-blob') return error;
+        throw error;
+      }
+    }
+  }
+
+  /** The unverified bytes of an object of its own, in order. */
+  #pieces(name: ObjectName, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+    const key = this.#key('cas', name);
+    const sizeBytes = sizeOf(name);
+    if (sizeBytes <= RANGE_BYTES) return inOrder(1, 1, () => this.#wire.get(key, signal));
+    return inOrder(Math.ceil(sizeBytes / RANGE_BYTES), RANGES_AHEAD_MAX, (i) =>
+      this.#wire.get(key, signal, [i * RANGE_BYTES, Math.min(sizeBytes, (i + 1) * RANGE_BYTES)]),
+    );
+  }
+
+  forget(name: ObjectName): void {
+    const print = fingerprint(name);
+    this.#single.delete(print);
+    this.#packed.delete(print);
+    this.#damaged.add(print);
+  }
+
+  noteStored(name: ObjectName): void {
+    const print = fingerprint(name);
+    this.#single.add(print);
+    this.#damaged.delete(print);
+  }
+
+  hints(names: Iterable<ObjectName>): PackHints {
+    const hints: Record<string, Record<string, number>> = {};
+    for (const name of names) {
+      const place = this.#placeOf(name);
+      if (place) {
+        hints[place.pack] ??= {};
+        hints[place.pack]![name.slice(1, 14)] = place.offset;
+      }
+    }
+    return hints;
+  }
+
+  learn(hints: PackHints): void {
+    for (const [pack, offsets] of Object.entries(hints)) {
+      if (!isPackName(pack)) continue;
+      for (const [digits, offset] of Object.entries(offsets)) {
+        const fits = Number.isSafeInteger(offset) && offset >= 0 && offset <= packSize(pack);
+        if (fits && /^[0-9a-f]{13}$/.test(digits))
+          this.#packed.set(Number.parseInt(digits, 16), { pack, offset });
+      }
+    }
+  }
+
+  async reduction(thunk: ObjectName, options: RemoteOptions = {}): Promise<Reduction | undefined> {
+    if (this.#use.trustReductions === false) return undefined;
+    if (this.#reduced && !this.#reduced.has(fingerprint(thunk))) return undefined;
+    const bytes = await this.#wire
+      .get(this.#key('reductions', thunk), options.signal)
+      .catch((error: unknown) => {
+        if (error instanceof RemoteError && error.reason === 'missing-blob') return undefined;
+        throw error;
+      });
+    const reduction = bytes && decodeReduction(bytes, thunk);
+    if (!reduction) this.#reduced?.delete(fingerprint(thunk));
+    return reduction && this.#reduced && !reduction.outputs.every((o) => this.known(o.name))
+      ? undefined
+      : reduction;
+  }
+
+  async putReduction(reduction: Reduction, options: RemoteOptions = {}): Promise<void> {
+    if (this.#use.readOnly) return;
+    const bytes = encodeReduction(reduction);
+    // Without a condition: an older one may name outputs that are gone.
+    await this.#wire.put(this.#key('reductions', reduction.thunk), bytes, {
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      ifAbsent: false,
+      signal: options.signal,
+    });
+    this.#reduced?.add(fingerprint(reduction.thunk));
+  }
+
+  close(): Promise<void> {
+    return this.#wire.close();
+  }
+}
