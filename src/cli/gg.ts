@@ -22,7 +22,7 @@ export function splitArguments(argv: readonly string[]): Split {
   const take = (words: readonly string[], at: number): number => {
     const m = /^--([a-z-]+)(?:=(.*))?$/s.exec(words[at]!);
     if (!m || !VALUED.has(m[1]!)) return 0;
-    const boolean = m[1] === 'json' || m[1] === 'quiet' || m[1] === 'preload';
+    const boolean = m[1] === 'json' || m[1] === 'quiet' || m[1] === 'preload' || m[1] === 'strict';
     if (m[2] !== undefined) {
       flags[m[1]!] = m[2];
       return 1;

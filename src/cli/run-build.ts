@@ -9,7 +9,7 @@ import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
-import type { Settings } from './settings.ts';
+import { engineChoice, type Settings } from './settings.ts';
 
 export interface RunBuildOptions {
   readonly command: readonly string[];
@@ -92,6 +92,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
         keepGoing: build.keepGoing,
         jobs: build.jobs ?? settings.jobs,
         sandbox: settings.sandbox,
+        engine: engineChoice(settings, process.env),
       },
       'begun',
     );
@@ -128,7 +129,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     await begin(client);
     finished = await finalizeOnce(client);
   }
-  reporter.end(finished.bypasses);
+  reporter.end(finished.bypasses, finished.notes);
   client.close();
   if (code !== 0) return code;
   if (reporter.counts.failed > 0) return build.failureCode;

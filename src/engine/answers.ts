@@ -73,7 +73,10 @@ async function take(result: WorkDone, job: ForceJob, parts: AnswerParts): Promis
       if (nameValue(bytes) !== name)
         throw new RefusedError(`output ${tag} does not have the hash it is named by`);
       parts.store.put(bytes, 'V');
-    } else if (!parts.store.has(name)) fetches.push(fetchOutput(name, parts));
+    } else {
+      parts.remote.noteStored(name);
+      if (!parts.store.has(name)) fetches.push(fetchOutput(name, parts));
+    }
     outputs.push({ tag, name });
   }
   if (fetches.length > 0) await Promise.all(fetches);

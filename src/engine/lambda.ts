@@ -35,6 +35,12 @@ export interface CapturedToolchain {
   readonly blobs: readonly Wanted[];
 }
 
+/** The thunk cannot leave this machine. */
+export interface LocalOnly {
+  readonly localOnly: string;
+  readonly detail: string;
+}
+
 export interface LambdaEngineOptions {
   readonly store: LocalStore;
   readonly remote: RemoteStore;
@@ -46,8 +52,7 @@ export interface LambdaEngineOptions {
   readonly functionOf: Readonly<Record<ThunkClass, number>>;
   /** Runs what the cloud cannot, confirms failures. */
   readonly local: Engine;
-  /** undefined: this tool cannot be carried (static, outside of the closure); its thunks run locally. */
-  readonly toolchain: (job: ForceJob) => Promise<CapturedToolchain | undefined>;
+  readonly toolchain: (job: ForceJob) => Promise<CapturedToolchain | LocalOnly>;
   readonly health: RemoteHealth;
   readonly cost: CostMeter;
   /** Fail rather than run locally what the cloud did not do. */
@@ -240,13 +245,17 @@ export class LambdaEngine implements Engine {
 
   async #try(job: ForceJob, size: number, signal: AbortSignal): Promise<Try> {
     const fn = this.#o.functions[size]!;
-    let toolchain: CapturedToolchain | undefined;
+    let toolchain: CapturedToolchain | LocalOnly;
     try {
       toolchain = await this.#o.toolchain(job);
     } catch (error) {
       return { kind: 'local', why: 'toolchain', detail: (error as Error).message };
     }
-    if (!toolchain) return { kind: 'local', why: 'toolchain', detail: 'the tool cannot be carried' };
+    if ('localOnly' in toolchain) {
+      // By its nature, not for want of the cloud: also with --strict.
+      bump(this.counts.local, toolchain.localOnly);
+      return { kind: 'over', outcome: await this.#o.local.run(job, { signal }) };
+    }
     const id = `${this.#idPrefix}-${this.#serial++}`;
     try {
       await unlessAborted(this.#offer(toolchain), signal);
@@ -255,7 +264,7 @@ export class LambdaEngine implements Engine {
         signal,
       );
       const timeoutMs = TIMEOUT_MS[classOf(job)];
-      const payload = await this.#payload(job, id, toolchain.manifest, inline, timeoutMs);
+      const payload = await this.#payload(job, id, toolchain, inline, timeoutMs);
       if (!(await fn.ramp.acquire(signal))) return { kind: 'outage', why: 'cancelled' };
       try {
         return await this.#invoke(job, id, fn, payload, toolchain, timeoutMs + AROUND_MS, signal);
@@ -272,7 +281,7 @@ export class LambdaEngine implements Engine {
   async #payload(
     job: ForceJob,
     id: string,
-    manifest: ObjectName,
+    toolchain: CapturedToolchain,
     inline: Readonly<Record<string, string>>,
     timeoutMs: number,
   ): Promise<Buffer> {
@@ -280,8 +289,12 @@ export class LambdaEngine implements Engine {
     const request: WorkRequest = {
       protocol: WORKER_PROTOCOL,
       id,
-      toolchain: manifest,
+      toolchain: toolchain.manifest,
       remote: this.#o.remote.address,
+      hints: this.#o.remote.hints([
+        ...toolchain.blobs.map((b) => b.name),
+        ...job.thunk.inputs.map((i) => i.name as ObjectName),
+      ]),
       items: [
         {
           name: job.name,
@@ -391,6 +404,8 @@ export class LambdaEngine implements Engine {
       case 'digest-mismatch':
         this.#o.uploads.forget(namesIn(error.message));
         return { kind: 'again', why: error.reason };
+      case 'aborted':
+        return { kind: 'outage', why: 'cancelled' };
       case 'read-only':
         return { kind: 'local', why: error.reason, detail: `${job.placement.label}: ${error.message}` };
       case 'no-credentials':

@@ -10,7 +10,8 @@ import { ReadyQueue } from './ready-queue.ts';
 
 export interface ReductorHost {
   readonly store: Store;
-  readonly engine: Engine;
+  /** Where a node runs; its owners decide. */
+  engineFor(node: ForceNode): Engine;
   placementOf(thunk: ObjectName): Placement | undefined;
   /** The node has its outputs; dependents start when this is done. */
   reduced(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number): Promise<void> | undefined;
@@ -229,21 +230,24 @@ export class Reductor {
     this.#aborts.set(node.name, abort);
     this.#inFlight++;
     this.#host.started(node);
-    this.#host.engine.run({ name, thunk, placement: node.placement }, { signal: abort.signal }).then(
-      (outcome) => {
-        this.#inFlight--;
-        this.#aborts.delete(node.name);
-        this.#over(node, name, outcome);
-        this.#pump();
-      },
-      (error: unknown) => {
-        this.#inFlight--;
-        this.#aborts.delete(node.name);
-        const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
-        this.#pump();
-      },
-    );
+    this.#host
+      .engineFor(node)
+      .run({ name, thunk, placement: node.placement }, { signal: abort.signal })
+      .then(
+        (outcome) => {
+          this.#inFlight--;
+          this.#aborts.delete(node.name);
+          this.#over(node, name, outcome);
+          this.#pump();
+        },
+        (error: unknown) => {
+          this.#inFlight--;
+          this.#aborts.delete(node.name);
+          const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+          this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
+          this.#pump();
+        },
+      );
   }
 
   #over(node: ForceNode, reducedName: ObjectName, outcome: Awaited<ReturnType<Engine['run']>>): void {

@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { EngineChoice } from '../engine/choice.ts';
 import type { Engine } from '../engine/engine.ts';
 import { tryStat } from '../store/stat.ts';
 import { readCallRequest } from './call-request.ts';
@@ -24,6 +25,8 @@ export interface ServerParts {
   readonly calls: Calls;
   readonly forcer: Forcer;
   readonly engine: Engine;
+  /** Joins a session with the engine it asks for. @throws Error whose message tells the person what is missing. */
+  readonly openEngine: (choice: EngineChoice, session: Session, jobs: number) => Promise<void>;
   readonly journal: Journal;
   readonly history: History;
   readonly sessions: Map<string, Session>;
@@ -188,14 +191,8 @@ class CliClient {
         this.#session = session;
         this.#sessionStartedMs = Date.now();
         this.#p.sessions.set(session.id, session);
-        this.#p.forcer.reductor.jobs = message.jobs;
         session.listen((event) => this.#send({ op: 'event', event }));
-        this.#send({
-          op: 'begun',
-          session: session.id,
-          nativeDirectory: this.#p.nativeDirectory,
-          version: this.#p.version,
-        });
+        void this.#begin(session, message);
         return;
       }
       case 'finalize':
@@ -251,6 +248,23 @@ class CliClient {
     }
   }
 
+  async #begin(session: Session, message: Extract<ToServer, { op: 'begin' }>): Promise<void> {
+    try {
+      if (message.engine.engine !== 'local') await this.#p.openEngine(message.engine, session, message.jobs);
+    } catch (error) {
+      const { message: text, advice } = error as Error & { readonly advice?: string };
+      this.#send({ op: 'error', message: text, ...(advice === undefined ? {} : { advice }) });
+      return;
+    }
+    this.#p.forcer.reductor.jobs = message.jobs;
+    this.#send({
+      op: 'begun',
+      session: session.id,
+      nativeDirectory: this.#p.nativeDirectory,
+      version: this.#p.version,
+    });
+  }
+
   async #finalize(message: Extract<ToServer, { op: 'finalize' }>): Promise<void> {
     const session = this.#session;
     if (!session) {
@@ -274,6 +288,7 @@ class CliClient {
       left,
       elsewhere,
       bypasses: Object.fromEntries(session.countByReason),
+      notes: session.engineReport(),
     });
   }
 
@@ -282,6 +297,8 @@ class CliClient {
     if (!session) return;
     session.listen(undefined);
     this.#p.forcer.reductor.cancel(session.id, { running: true });
+    void session.engine?.close();
+    session.engine = undefined;
     const kept = [...this.#p.sessions.keys()].filter((id) => id !== this.#p.detached.id);
     for (const id of kept.slice(0, Math.max(0, kept.length - SESSIONS_KEPT))) this.#p.sessions.delete(id);
     if (this.#p.forcer.reductor.pending === 0) this.#p.forcer.reductor.forget();

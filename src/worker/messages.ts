@@ -1,5 +1,6 @@
 // What a client sends a worker and what comes back. JSON; both sides refuse what they do not know.
 import type { ObjectName } from '../ir/name.ts';
+import type { PackHints } from '../store/packs.ts';
 import type { RemoteAddress } from '../store/remote.ts';
 
 export const WORKER_PROTOCOL = 1;
@@ -26,6 +27,8 @@ export interface WorkRequest {
   /** Value name of the toolchain's manifest (toolchain/manifest.ts). */
   readonly toolchain: ObjectName;
   readonly remote: RemoteAddress;
+  /** Where blobs lie that are in packs: a worker lists nothing. */
+  readonly hints: PackHints;
   /** In order; each may use outputs of those before it. */
   readonly items: readonly WorkItem[];
   /** Small blobs that travel with the request instead of through the backend: name -> base64. */

@@ -2,6 +2,7 @@
 // side is believed.
 import { isThunk, nameThunk, type ObjectName, parseRef } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, type Thunk } from '../ir/thunk.ts';
+import type { PackHints } from '../store/packs.ts';
 import type { RemoteAddress } from '../store/remote.ts';
 import {
   WORKER_PROTOCOL,
@@ -90,6 +91,17 @@ function remoteAddress(value: unknown): RemoteAddress {
   }
 }
 
+function hints(value: unknown): PackHints {
+  const packs: Record<string, Record<string, number>> = {};
+  for (const [pack, places] of Object.entries(object(value, 'hints'))) {
+    const read: Record<string, number> = {};
+    for (const [print, offset] of Object.entries(object(places, 'hints of a pack')))
+      read[print] = number(offset, 'a hint');
+    packs[pack] = read;
+  }
+  return packs;
+}
+
 export interface ReadItem {
   readonly item: WorkItem;
   readonly thunk: Thunk;
@@ -175,6 +187,7 @@ export function readRequest(value: unknown): ReadRequest {
       id: text(raw['id'], 'id'),
       toolchain: valueName(raw['toolchain'], 'toolchain'),
       remote: remoteAddress(raw['remote']),
+      hints: hints(raw['hints']),
       items,
       inline,
       inlineBytesMax: number(raw['inlineBytesMax'], 'inlineBytesMax'),

@@ -1,6 +1,6 @@
 // A worker: answers requests, one at a time, from the first to the end of its process. Blobs it has fetched stay in its
 // directory for the next request.
-import { nameValue, type ObjectName, sizeOf } from '../ir/name.ts';
+import { nameValue, type ObjectName } from '../ir/name.ts';
 import { type RemoteAddress, RemoteError, type RemoteStore } from '../store/remote.ts';
 import type { CacheCounters } from './blob-cache.ts';
 import { BlobError, type BlobFetcher, type BlobSink } from './blobs.ts';
@@ -88,6 +88,7 @@ export class Worker {
         },
       ]);
     }
+    remote.learn(request.hints);
     const blobs = new RemoteBlobs(remote, deadline);
     const before = { ...this.#o.cache().counters };
     const results = await this.#o.runItems(

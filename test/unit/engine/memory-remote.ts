@@ -1,6 +1,7 @@
 // A remote store in memory, with faults on demand.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { nameValue, type ObjectName } from '../../../src/ir/name.ts';
+import type { PackHints } from '../../../src/store/packs.ts';
 import {
   type BlobSource,
   type RemoteAddress,
@@ -67,6 +68,16 @@ export class MemoryRemote implements RemoteStore {
   forget(name: ObjectName): void {
     this.#known.delete(name);
   }
+
+  noteStored(name: ObjectName): void {
+    this.#known.add(name);
+  }
+
+  hints(): PackHints {
+    return {};
+  }
+
+  learn(): void {}
 
   async reduction(thunk: ObjectName): Promise<Reduction | undefined> {
     return this.reductions.get(thunk);
