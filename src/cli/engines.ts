@@ -91,7 +91,18 @@ export class Engines {
       functions,
       functionOf: { compile: 0, link: functions.length - 1 },
       local: this.#local,
-      toolchain: (job) => this.#toolchain(job),
+      toolchain: async (job) => {
+        const toolchain = await this.#toolchain(job);
+        // Of one thunk it is a detail; of a whole compiler people want to know.
+        if ('localOnly' in toolchain && toolchain.tool !== undefined)
+          problem(
+            toolchain.localOnly,
+            toolchain.tool,
+            toolchain.detail,
+            'what it makes is made here, not in the cloud',
+          );
+        return toolchain;
+      },
       health,
       cost,
       strict: choice.strict,
@@ -195,7 +206,8 @@ export class Engines {
       captured.catch(() => this.#captured.delete(key));
     }
     const found = await captured;
-    if (found.kind === 'unsupported') return { localOnly: found.reason, detail: found.detail };
+    if (found.kind === 'unsupported')
+      return { localOnly: found.reason, detail: found.detail, tool: realTool };
     return offer(found, this.#p.store);
   }
 }

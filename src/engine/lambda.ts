@@ -39,6 +39,8 @@ export interface CapturedToolchain {
 export interface LocalOnly {
   readonly localOnly: string;
   readonly detail: string;
+  /** The tool, when all of its thunks are meant. */
+  readonly tool?: string;
 }
 
 export interface LambdaEngineOptions {

@@ -28,7 +28,7 @@ export interface WorkRequest {
   readonly toolchain: ObjectName;
   readonly remote: RemoteAddress;
   /** Where blobs lie that are in packs: a worker lists nothing. */
-  readonly hints: PackHints;
+  readonly hints?: PackHints;
   /** In order; each may use outputs of those before it. */
   readonly items: readonly WorkItem[];
   /** Small blobs that travel with the request instead of through the backend: name -> base64. */

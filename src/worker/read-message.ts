@@ -187,7 +187,7 @@ export function readRequest(value: unknown): ReadRequest {
       id: text(raw['id'], 'id'),
       toolchain: valueName(raw['toolchain'], 'toolchain'),
       remote: remoteAddress(raw['remote']),
-      hints: hints(raw['hints']),
+      ...(raw['hints'] === undefined ? {} : { hints: hints(raw['hints']) }),
       items,
       inline,
       inlineBytesMax: number(raw['inlineBytesMax'], 'inlineBytesMax'),
