@@ -9,12 +9,15 @@ const WARM_MS = 5 * 60_000;
 export interface RampOptions {
   readonly inFlightMax: number;
   readonly now?: () => number;
+  /** Calls back after so many milliseconds of the same clock. */
+  readonly later?: (delayMs: number, act: () => void) => void;
   readonly instancesPerRamp?: number;
 }
 
 export class Ramp {
   readonly #o: RampOptions;
   readonly #now: () => number;
+  readonly #later: (delayMs: number, act: () => void) => void;
   readonly #perRamp: number;
   #inFlight = 0;
   /** Instances that are there as far as we know. */
@@ -26,10 +29,16 @@ export class Ramp {
   readonly #waiting: { readonly go: () => void; readonly signal: AbortSignal }[] = [];
   #head = 0;
   #timer: NodeJS.Timeout | undefined;
+  #armed = false;
 
   constructor(options: RampOptions) {
     this.#o = options;
     this.#now = options.now ?? Date.now;
+    this.#later =
+      options.later ??
+      ((delayMs, act) => {
+        this.#timer = setTimeout(act, delayMs);
+      });
     this.#perRamp = options.instancesPerRamp ?? RAMP_INSTANCES;
     this.#tokens = this.#perRamp;
     this.#refilledMs = this.#now();
@@ -113,14 +122,15 @@ export class Ramp {
 
   /** With a free place in flight only time lets the next one go. */
   #arm(): void {
-    if (this.#timer || this.#inFlight >= this.#o.inFlightMax) return;
+    if (this.#armed || this.#inFlight >= this.#o.inFlightMax) return;
     const now = this.#now();
     const tokenMs = this.#tokens >= 1 ? 0 : ((1 - this.#tokens) * RAMP_MS) / this.#perRamp;
     const delayMs = Math.max(1, Math.ceil(Math.max(this.#pausedUntilMs - now, tokenMs)));
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+    this.#armed = true;
+    this.#later(delayMs, () => {
+      this.#armed = false;
       this.#serve();
-    }, delayMs);
+    });
   }
 
   close(): void {
