@@ -95,13 +95,13 @@ export interface LayoutOptions {
   readonly item: WorkItem;
   readonly thunk: Thunk;
   /** Values of the inputs, by the name the thunk has for them. */
-  readonly valueOf: (name: string) => ObjectName;
+  readonly resolveValue: (name: string) => ObjectName;
   readonly pathOf: (name: ObjectName) => string;
 }
 
 /** @throws RootError when two things want one place; the root is to be removed then. */
 export function layOut(root: Root, options: LayoutOptions): Layout {
-  const { manifest, item, thunk, valueOf, pathOf } = options;
+  const { manifest, item, thunk, resolveValue, pathOf } = options;
   for (const [path, target] of manifest.links) root.link(path, target);
   for (const [path, name] of manifest.files) root.file(path, name, pathOf(name));
   root.directory(item.cwd);
@@ -112,7 +112,7 @@ export function layOut(root: Root, options: LayoutOptions): Layout {
   );
   for (const input of thunk.inputs) {
     if (rewritten.has(absolute(item, input.path))) continue;
-    const name = valueOf(input.name);
+    const name = resolveValue(input.name);
     root.file(spelled(item, input.path), name, pathOf(name), classes.get(input.path));
   }
   // The directories in which names were looked up in vain: without them the tool would not look there at all.
@@ -124,7 +124,7 @@ export function layOut(root: Root, options: LayoutOptions): Layout {
   const outputs = new Map<string, string>();
   for (const output of thunk.outputs) {
     const from = output.from === undefined ? undefined : thunk.inputs.find((i) => i.path === output.from);
-    outputs.set(output.tag, root.output(spelled(item, output.path), from && pathOf(valueOf(from.name))));
+    outputs.set(output.tag, root.output(spelled(item, output.path), from && pathOf(resolveValue(from.name))));
   }
   return { root, outputs };
 }

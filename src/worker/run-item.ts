@@ -20,7 +20,7 @@ export interface RunItemOptions {
   readonly manifest: ToolchainManifest;
   readonly item: WorkItem;
   readonly thunk: Thunk;
-  readonly valueOf: (name: string) => ObjectName;
+  readonly resolveValue: (name: string) => ObjectName;
   readonly pathOf: (name: ObjectName) => string;
   /** A directory that does not exist yet, absolute and canonical; gone afterwards. */
   readonly workDirectory: string;
@@ -148,11 +148,11 @@ function badLog(log: VrootLog): ItemFailed | undefined {
 /** Programs that load the plugins beside them to look into objects. */
 const READS_OBJECTS = /(?:^|-)(?:ar|ranlib|nm|strip|objcopy|ld(?:\.bfd|\.gold)?)(?:-[0-9.]+)?$/;
 
-function foreignInput({ thunk, valueOf, pathOf }: RunItemOptions): string | undefined {
+function foreignInput({ thunk, resolveValue, pathOf }: RunItemOptions): string | undefined {
   if (!READS_OBJECTS.test(thunk.tool)) return undefined;
   const head = Buffer.alloc(4);
   return thunk.inputs.find((input) => {
-    const fd = openSync(pathOf(valueOf(input.name)), 'r');
+    const fd = openSync(pathOf(resolveValue(input.name)), 'r');
     try {
       return readSync(fd, head, 0, 4, 0) === 4 && ['4243c0de', 'dec0170b'].includes(head.toString('hex'));
     } finally {
