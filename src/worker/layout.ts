@@ -12,6 +12,7 @@ export class Refused extends Error {
 }
 
 export const TEMPORARY = '/tmp';
+const HOPS_MAX = 40;
 const LOCALES = '/usr/lib/locale';
 
 /** Decodes and checks an item. @throws Refused */
@@ -30,7 +31,9 @@ export function checkItem(item: WorkItem, manifest: ToolchainManifest): Thunk {
   if (item.cwd !== '/' && !isPlainPath(item.cwd)) throw new Refused(`bad working directory ${item.cwd}`);
   if (thunk.cwd !== '' && thunk.cwd !== item.cwd)
     throw new Refused(`the thunk is for ${thunk.cwd}, the request for ${item.cwd}`);
-  if (!isPlainPath(item.realTool)) throw new Refused(`bad tool ${item.realTool}`);
+  const tool = isPlainPath(item.realTool) ? resolveLinks(manifest, item.realTool) : undefined;
+  if (!manifest.files.some(([path]) => path === tool))
+    throw new Refused(`the tool ${item.realTool} is no part of the toolchain`);
   const tags = new Set<string>();
   const paths = new Set<string>();
   for (const output of thunk.outputs) {
@@ -159,15 +162,21 @@ export function commandOf(
   };
 }
 
+/** Where a plain path leads by the toolchain's symlinks. */
+function resolveLinks(manifest: ToolchainManifest, path: string, hops = 0): string {
+  for (const [link, target] of hops < HOPS_MAX ? manifest.links : [])
+    if (inside(path, link))
+      return resolveLinks(
+        manifest,
+        posix.resolve(posix.dirname(link), target) + path.slice(link.length),
+        hops + 1,
+      );
+  return path;
+}
+
 /** A bare name where the search path leads to the tool, its whole name elsewhere: gcc finds its parts by it. */
 function argumentZero(manifest: ToolchainManifest, item: WorkItem, thunk: Thunk): string {
   const there = new Set([...manifest.links.map(([p]) => p), ...manifest.files.map(([p]) => p)]);
-  const resolved = (path: string): string => {
-    for (const [link, target] of manifest.links)
-      if (inside(path, link))
-        return resolved(posix.resolve(posix.dirname(link), target) + path.slice(link.length));
-    return path;
-  };
   for (const directory of item.searchPath.split(':')) {
     const path = `${directory}/${thunk.tool}`;
     if (path === item.realTool) return thunk.tool;

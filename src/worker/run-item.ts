@@ -170,7 +170,10 @@ function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptio
   const known = new Set(thunk.absent.map((path) => absolute(item, path)));
   for (const output of thunk.outputs) known.add(absolute(item, output.path));
   const scratch = scratchOf(thunk);
-  const tools = new Set(item.searchPath.split(':').map((directory) => `${directory}/${thunk.tool}`));
+  // lto-wrapper runs partitions one after the other where there is no make, with the same result.
+  const tools = new Set(
+    item.searchPath.split(':').flatMap((directory) => [`${directory}/${thunk.tool}`, `${directory}/make`]),
+  );
   const covered = (path: string): boolean => {
     for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
     return scratch.some((directory) => inside(path, directory));
