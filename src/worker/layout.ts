@@ -180,7 +180,10 @@ function argumentZero(manifest: ToolchainManifest, item: WorkItem, thunk: Thunk)
   for (const directory of item.searchPath.split(':')) {
     const path = `${directory}/${thunk.tool}`;
     if (path === item.realTool) return thunk.tool;
-    if (there.has(path)) return resolved(path) === resolved(item.realTool) ? thunk.tool : item.realTool;
+    if (there.has(path))
+      return resolveLinks(manifest, path) === resolveLinks(manifest, item.realTool)
+        ? thunk.tool
+        : item.realTool;
   }
   return item.realTool;
 }
