@@ -191,6 +191,15 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
       },
     )
     .command(
+      'toolchain [TOOL..]',
+      'what a compiler consists of when it runs elsewhere: files, sizes, digest',
+      (y) => y.positional('TOOL', { type: 'string', array: true, describe: 'names or paths (default: cc)' }),
+      async (args) => {
+        const tools = args.TOOL && args.TOOL.length > 0 ? args.TOOL : ['cc'];
+        code = await (await import('./toolchain.ts')).toolchain(tools, flags['json'] !== undefined);
+      },
+    )
+    .command(
       'gc',
       'bring the store below its limit',
       (y) => y,

@@ -1,6 +1,6 @@
 // Captures a toolchain: everything a machine without it needs to run it below a virtual root (wrappers/vroot.c), or the reason
 // why that cannot be. What links read besides (crt files, libraries, their linker scripts) is named by the thunks.
-import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import { nameValue } from '../ir/name.ts';
@@ -52,6 +52,9 @@ export interface CaptureOptions {
 const LOCALES = '/usr/lib/locale';
 const C_UTF8 = ['C.utf8', 'C.UTF-8'] as const;
 const SAME_IN_ENGLISH = 'en_US.utf8';
+
+const LD_CONF = '/etc/ld.so.conf';
+const CONF_DEPTH_MAX = 4;
 
 class Stop extends Error {
   readonly reason: UnsupportedReason;
@@ -127,6 +130,8 @@ class Capture {
       throw new Stop('old-loader', `${loader} has no --argv0; glibc 2.33 or later is needed`);
     const libraryPath = this.#checkLibraries(views, loader);
     await this.#addLocales();
+    if ([...this.#files].some((file) => /(?:^|[/-])ld(?:\.bfd)?$/.test(file)))
+      this.#addLoaderConfiguration(LD_CONF, 0);
     return this.#finish(loader, libraryPath);
   }
 
@@ -162,8 +167,9 @@ class Capture {
           if (name === basename(loader)) continue;
           throw new Stop('missing-library', `${name}, which ${file} needs`);
         }
-        if (found.size > 1) throw new Stop('ambiguous-library', `${name} in ${[...found].join(' and ')}`);
-        for (const directory of found) directories.add(directory);
+        const real = new Set([...found].map((directory) => realpathSync(join(directory, name))));
+        if (real.size > 1) throw new Stop('ambiguous-library', `${name}: ${[...real].join(' and ')}`);
+        directories.add([...found].sort()[0]!);
       }
     }
     return [...directories].sort();
@@ -181,6 +187,21 @@ class Capture {
       .catch(() => undefined);
     const names = listed?.stdout.toString().split('\n') ?? [];
     if (names.includes(SAME_IN_ENGLISH)) this.#links.set(join(LOCALES, SAME_IN_ENGLISH), utf8);
+  }
+
+  /** ld searches the directories named there for libraries that libraries need. */
+  #addLoaderConfiguration(file: string, depth: number): void {
+    if (depth > CONF_DEPTH_MAX || !statSync(file, { throwIfNoEntry: false })?.isFile()) return;
+    this.#add(file, 'unreadable-file');
+    for (const line of readFileSync(file, 'utf8').split('\n')) {
+      const pattern = /^\s*include\s+(\S+)/.exec(line)?.[1];
+      if (pattern === undefined) continue;
+      const directory = resolve(dirname(file), dirname(pattern));
+      const [before = '', after] = basename(pattern).split('*');
+      for (const name of tryList(directory))
+        if (after === undefined ? name === before : name.startsWith(before) && name.endsWith(after))
+          this.#addLoaderConfiguration(join(directory, name), depth + 1);
+    }
   }
 
   #finish(loader: string, libraryPath: readonly string[]): Captured {
@@ -221,4 +242,12 @@ function brokenLink(absPath: string): string | undefined {
     at = target;
   }
   return at;
+}
+
+function tryList(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
 }

@@ -19,7 +19,19 @@ export interface Toolchain {
 }
 
 /** Programs a gcc driver starts, as `-print-prog-name` knows them. */
-const SUBPROGRAMS = ['cc1', 'cc1plus', 'lto1', 'lto-wrapper', 'collect2', 'as', 'ld'] as const;
+const SUBPROGRAMS = [
+  'cc1',
+  'cc1plus',
+  'lto1',
+  'lto-wrapper',
+  'collect2',
+  'as',
+  'ld',
+  'ld.bfd',
+  'ld.gold',
+  // -gsplit-dwarf
+  'objcopy',
+] as const;
 /** Files a gcc driver reads by itself. */
 const SUPPORT_FILES = [
   'liblto_plugin.so',
@@ -31,6 +43,9 @@ const SUPPORT_FILES = [
 ] as const;
 /** binutils look for this beside themselves to see into LTO objects. */
 const BFD_PLUGIN = '../lib/bfd-plugins/liblto_plugin.so';
+
+/** gcc's wrappers of binutils: they start the tool of this name with the plugin of the driver beside them. */
+const WRAPPER = /gcc-(ar|nm|ranlib)(?=(?:-[0-9.]+)?$)/;
 
 /** gcc-like drivers have parts; everything else is one program. */
 function isDriver(realTool: string): boolean {
@@ -122,10 +137,21 @@ export class Toolchains {
     const links = new Map<string, string>();
     const files = new Set<string>();
     const programs = [realTool];
-    const ask = async (args: readonly string[]): Promise<string> => {
-      const r = await this.#query(realTool, args, { cwd: '/', env });
+    const ask = async (args: readonly string[], driver = realTool): Promise<string> => {
+      const r = await this.#query(driver, args, { cwd: '/', env });
       return r.code === 0 ? r.stdout.toString().trim() : '';
     };
+    const onPath = (name: string): string | undefined =>
+      searchPath
+        .split(':')
+        .map((d) => join(d, name))
+        .find((f) => tryStat(f)?.isFile());
+    const wrapped = WRAPPER.exec(realTool)?.[1];
+    if (wrapped !== undefined) {
+      const tool = onPath(wrapped);
+      if (tool !== undefined) programs.push(tool);
+      programs.push(await ask(['-print-file-name=liblto_plugin.so'], realTool.replace(WRAPPER, 'gcc')));
+    }
     if (isDriver(realTool)) {
       const answers = await Promise.all([
         ...SUBPROGRAMS.map((p) => ask([`-print-prog-name=${p}`])),
@@ -135,10 +161,7 @@ export class Toolchains {
         if (answer === '') continue;
         if (isAbsolute(answer)) programs.push(answer);
         else if (i < SUBPROGRAMS.length) {
-          const found = searchPath
-            .split(':')
-            .map((d) => join(d, answer))
-            .find((f) => tryStat(f)?.isFile());
+          const found = onPath(answer);
           if (found !== undefined) programs.push(found);
         }
       }

@@ -12,6 +12,7 @@ export class Refused extends Error {
 }
 
 export const TEMPORARY = '/tmp';
+const HOPS_MAX = 40;
 const LOCALES = '/usr/lib/locale';
 
 /** Decodes and checks an item. @throws Refused */
@@ -30,7 +31,9 @@ export function checkItem(item: WorkItem, manifest: ToolchainManifest): Thunk {
   if (item.cwd !== '/' && !isPlainPath(item.cwd)) throw new Refused(`bad working directory ${item.cwd}`);
   if (thunk.cwd !== '' && thunk.cwd !== item.cwd)
     throw new Refused(`the thunk is for ${thunk.cwd}, the request for ${item.cwd}`);
-  if (!isPlainPath(item.realTool)) throw new Refused(`bad tool ${item.realTool}`);
+  const tool = isPlainPath(item.realTool) ? resolveLinks(manifest, item.realTool) : undefined;
+  if (!manifest.files.some(([path]) => path === tool))
+    throw new Refused(`the tool ${item.realTool} is no part of the toolchain`);
   const tags = new Set<string>();
   const paths = new Set<string>();
   for (const output of thunk.outputs) {
@@ -95,13 +98,13 @@ export interface LayoutOptions {
   readonly item: WorkItem;
   readonly thunk: Thunk;
   /** Values of the inputs, by the name the thunk has for them. */
-  readonly valueOf: (name: string) => ObjectName;
+  readonly resolveValue: (name: string) => ObjectName;
   readonly pathOf: (name: ObjectName) => string;
 }
 
 /** @throws RootError when two things want one place; the root is to be removed then. */
 export function layOut(root: Root, options: LayoutOptions): Layout {
-  const { manifest, item, thunk, valueOf, pathOf } = options;
+  const { manifest, item, thunk, resolveValue, pathOf } = options;
   for (const [path, target] of manifest.links) root.link(path, target);
   for (const [path, name] of manifest.files) root.file(path, name, pathOf(name));
   root.directory(item.cwd);
@@ -112,7 +115,7 @@ export function layOut(root: Root, options: LayoutOptions): Layout {
   );
   for (const input of thunk.inputs) {
     if (rewritten.has(absolute(item, input.path))) continue;
-    const name = valueOf(input.name);
+    const name = resolveValue(input.name);
     root.file(spelled(item, input.path), name, pathOf(name), classes.get(input.path));
   }
   // The directories in which names were looked up in vain: without them the tool would not look there at all.
@@ -124,7 +127,7 @@ export function layOut(root: Root, options: LayoutOptions): Layout {
   const outputs = new Map<string, string>();
   for (const output of thunk.outputs) {
     const from = output.from === undefined ? undefined : thunk.inputs.find((i) => i.path === output.from);
-    outputs.set(output.tag, root.output(spelled(item, output.path), from && pathOf(valueOf(from.name))));
+    outputs.set(output.tag, root.output(spelled(item, output.path), from && pathOf(resolveValue(from.name))));
   }
   return { root, outputs };
 }
@@ -159,19 +162,28 @@ export function commandOf(
   };
 }
 
+/** Where a plain path leads by the toolchain's symlinks. */
+function resolveLinks(manifest: ToolchainManifest, path: string, hops = 0): string {
+  for (const [link, target] of hops < HOPS_MAX ? manifest.links : [])
+    if (inside(path, link))
+      return resolveLinks(
+        manifest,
+        posix.resolve(posix.dirname(link), target) + path.slice(link.length),
+        hops + 1,
+      );
+  return path;
+}
+
 /** A bare name where the search path leads to the tool, its whole name elsewhere: gcc finds its parts by it. */
 function argumentZero(manifest: ToolchainManifest, item: WorkItem, thunk: Thunk): string {
   const there = new Set([...manifest.links.map(([p]) => p), ...manifest.files.map(([p]) => p)]);
-  const resolved = (path: string): string => {
-    for (const [link, target] of manifest.links)
-      if (inside(path, link))
-        return resolved(posix.resolve(posix.dirname(link), target) + path.slice(link.length));
-    return path;
-  };
   for (const directory of item.searchPath.split(':')) {
     const path = `${directory}/${thunk.tool}`;
     if (path === item.realTool) return thunk.tool;
-    if (there.has(path)) return resolved(path) === resolved(item.realTool) ? thunk.tool : item.realTool;
+    if (there.has(path))
+      return resolveLinks(manifest, path) === resolveLinks(manifest, item.realTool)
+        ? thunk.tool
+        : item.realTool;
   }
   return item.realTool;
 }

@@ -66,7 +66,8 @@ export interface WorkDone {
   readonly outputs: readonly WorkOutput[];
   /**
    * Names the tool looked up in vain (absolute, original paths) that the thunk does not list as absent and that lie outside
-   * the toolchain. When one of them exists where the thunk was made, the result is not to be used.
+   * the toolchain. When one of them is a file where the thunk was made, the result is not to be used. Directories do not
+   * count: one without inputs in it is not there on a worker.
    */
   readonly undeclaredMisses: readonly string[];
   readonly timings: WorkTimings;

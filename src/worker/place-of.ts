@@ -8,6 +8,7 @@ export type LocalOnlyReason =
   | 'output-above'
   | 'asks-for-directories'
   | 'charset'
+  | 'linker'
   | 'locale';
 
 export type Place =
@@ -18,6 +19,9 @@ export type Place =
 const LOCALE = /^(?:|C|POSIX|(?:C|en_US)\.(?:utf8|UTF-8)|en_US|en)$/;
 /** They load character set modules, which are not captured. */
 const CHARSET = /^-f(?:input|exec|wide-exec)-charset=/;
+
+/** lld and mold are as large as the compiler and rarely used: they are not captured. */
+const LINKER = /^-fuse-ld=(?!(?:bfd|gold)$)/;
 
 function localOnly(reason: LocalOnlyReason, detail: string): Place {
   return { kind: 'local-only', reason, detail };
@@ -36,6 +40,7 @@ export function placeOf(thunk: Thunk): Place {
     if (typeof arg !== 'string') continue;
     // A directory without inputs is not there on a worker.
     if (arg === '-Wmissing-include-dirs') return localOnly('asks-for-directories', arg);
+    if (LINKER.test(arg)) return localOnly('linker', arg);
     if (CHARSET.test(arg)) return localOnly('charset', arg);
   }
   for (const [name, value] of thunk.env) {

@@ -20,7 +20,7 @@ export interface RunItemOptions {
   readonly manifest: ToolchainManifest;
   readonly item: WorkItem;
   readonly thunk: Thunk;
-  readonly valueOf: (name: string) => ObjectName;
+  readonly resolveValue: (name: string) => ObjectName;
   readonly pathOf: (name: ObjectName) => string;
   /** A directory that does not exist yet, absolute and canonical; gone afterwards. */
   readonly workDirectory: string;
@@ -148,11 +148,11 @@ function badLog(log: VrootLog): ItemFailed | undefined {
 /** Programs that load the plugins beside them to look into objects. */
 const READS_OBJECTS = /(?:^|-)(?:ar|ranlib|nm|strip|objcopy|ld(?:\.bfd|\.gold)?)(?:-[0-9.]+)?$/;
 
-function foreignInput({ thunk, valueOf, pathOf }: RunItemOptions): string | undefined {
+function foreignInput({ thunk, resolveValue, pathOf }: RunItemOptions): string | undefined {
   if (!READS_OBJECTS.test(thunk.tool)) return undefined;
   const head = Buffer.alloc(4);
   return thunk.inputs.find((input) => {
-    const fd = openSync(pathOf(valueOf(input.name)), 'r');
+    const fd = openSync(pathOf(resolveValue(input.name)), 'r');
     try {
       return readSync(fd, head, 0, 4, 0) === 4 && ['4243c0de', 'dec0170b'].includes(head.toString('hex'));
     } finally {
@@ -170,7 +170,10 @@ function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptio
   const known = new Set(thunk.absent.map((path) => absolute(item, path)));
   for (const output of thunk.outputs) known.add(absolute(item, output.path));
   const scratch = scratchOf(thunk);
-  const tools = new Set(item.searchPath.split(':').map((directory) => `${directory}/${thunk.tool}`));
+  // lto-wrapper runs partitions one after the other where there is no make, with the same result.
+  const tools = new Set(
+    item.searchPath.split(':').flatMap((directory) => [`${directory}/${thunk.tool}`, `${directory}/make`]),
+  );
   const covered = (path: string): boolean => {
     for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
     return scratch.some((directory) => inside(path, directory));

@@ -134,7 +134,7 @@ class Run {
       manifest,
       item,
       thunk,
-      valueOf: (name) => this.#valueOf(name),
+      resolveValue: (name) => this.#valueOf(name),
       pathOf: (name) => this.#cache.path(name),
       workDirectory: join(realpathSync(this.#o.directory), `run-${process.pid}-${serial++}`),
       keep: (name, absPath) => {

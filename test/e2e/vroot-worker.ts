@@ -1,6 +1,6 @@
 // A worker as a plain process, started as an unprivileged user: one request a line on stdin, one answer a line on stdout. Blobs
 // come from and go to a directory of files that bear their names.
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { BlobError } from '../../src/worker/blobs.ts';
@@ -28,7 +28,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     },
     sink: {
       async put(name, absPath) {
-        copyFileSync(absPath, join(remote, name));
+        if (!existsSync(join(remote, name))) copyFileSync(absPath, join(remote, name));
       },
     },
   });

@@ -16,7 +16,7 @@ const LINKED =
   'crt1.o Scrt1.o rcrt1.o crti.o crtn.o crtbegin.o crtbeginS.o crtbeginT.o crtend.o crtendS.o libgcc.a libgcc_eh.a ' +
   'libgcc_s.so libgcc_s.so.1 libc.so libc.a libc.so.6 libc_nonshared.a ld-linux-x86-64.so.2 libm.so libm.a libm.so.6 ' +
   'libmvec.so.1 libmvec.a libm-2.36.a libpthread.a libpthread.so.0 libgomp.so libasan.so libasan_preinit.o ' +
-  'libstdc++.so libstdc++.a libdl.so.2 librt.so.1 librt.a libdl.a libubsan.so libgcov.a';
+  'libstdc++.so libstdc++.a libdl.so.2 librt.so.1 librt.a libdl.a libubsan.so libgcov.a crtoffloadbegin.o crtoffloadend.o crtoffloadtable.o';
 
 function systemFiles(): string[] {
   const found = new Set<string>();
