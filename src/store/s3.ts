@@ -7,7 +7,8 @@
 //   reductions/NAME    what a thunk became (reductions.ts)
 //
 // Blobs are put under the condition that nothing is there; who finds something there has nothing left to do. After a blob
-// turned out damaged or lost it is put without the condition, by itself, and that object wins over any pack.
+// turned out damaged or lost it is put without the condition, by itself, and that object wins over any pack. A damaged object
+// is removed as well, where that is allowed: it would make the puts of those who do not know believe they have been served.
 import { createHash } from 'node:crypto';
 import { type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import { inOrder, mismatch, readPieces, readSource, writeVerified } from './blob-files.ts';
@@ -68,6 +69,8 @@ export class S3Store implements RemoteStore {
   /** Forgotten ones: the next put overwrites. */
   readonly #damaged = new Set<number>();
   readonly #puts = new Map<ObjectName, Promise<void>>();
+  /** Removals of damaged objects under way. */
+  readonly #removals = new Map<ObjectName, Promise<void>>();
   readonly #packReads: PackReads;
   readonly #memory = new Budget(MEMORY_BYTES_MAX);
   /** Fingerprints of thunks with a reduction; undefined before `prepare`. */
@@ -170,6 +173,8 @@ export class S3Store implements RemoteStore {
 
   async #putSingle(name: ObjectName, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
     this.#mayPut(name);
+    // A removal that came late would take the new object with it.
+    await this.#removals.get(name);
     const print = fingerprint(name);
     const ifAbsent = !this.#damaged.has(print);
     const key = this.#key('cas', name);
@@ -260,7 +265,7 @@ export class S3Store implements RemoteStore {
       await start(this.#putPack(builder.take(), signal));
     }
     // What was gathered before a failure is worth sending all the same.
-    if (!builder.isEmpty && !signal?.aborted) await start(this.#putPack(builder.take(), signal));
+    if (!builder.isEmpty) await start(this.#putPack(builder.take(), signal));
     await Promise.all(under);
     if (failure) throw failure.error;
   }
@@ -320,7 +325,7 @@ export class S3Store implements RemoteStore {
         }
         throw mismatch(name, this.#where(name));
       } catch (error) {
-        this.#giveUpOrGoOn(name, error, reads, failure);
+        await this.#giveUpOrGoOn(name, error, reads, failure);
       }
     }
   }
@@ -339,17 +344,27 @@ export class S3Store implements RemoteStore {
         this.#single.add(fingerprint(name));
         return;
       } catch (error) {
-        this.#giveUpOrGoOn(name, error, reads, undefined);
+        await this.#giveUpOrGoOn(name, error, reads, undefined);
       }
     }
   }
 
   /** @throws the error unless it is damage that another read might mend; damage and loss are noted. */
-  #giveUpOrGoOn(name: ObjectName, error: unknown, reads: number, before: RemoteError | undefined): void {
+  async #giveUpOrGoOn(
+    name: ObjectName,
+    error: unknown,
+    reads: number,
+    before: RemoteError | undefined,
+  ): Promise<void> {
     if (!(error instanceof RemoteError)) throw error;
     if (error.reason === 'digest-mismatch' && reads < READS_MAX) return;
-    if (error.reason === 'digest-mismatch' || error.reason === 'missing-blob') {
+    if (error.reason === 'digest-mismatch') {
       this.forget(name);
+      await this.#removals.get(name);
+      throw error;
+    }
+    if (error.reason === 'missing-blob') {
+      this.#forgetHere(name);
       throw before ?? error;
     }
     throw error;
@@ -394,11 +409,24 @@ export class S3Store implements RemoteStore {
     );
   }
 
-  forget(name: ObjectName): void {
+  #forgetHere(name: ObjectName): void {
     const print = fingerprint(name);
     this.#single.delete(print);
     this.#packed.delete(print);
     this.#damaged.add(print);
+  }
+
+  forget(name: ObjectName): void {
+    this.#forgetHere(name);
+    if (this.#use.readOnly || this.#removals.has(name)) return;
+    const removal = this.#wire
+      .delete(this.#key('cas', name))
+      .catch((error: unknown) => {
+        // Those who may not remove objects still overwrite with their own put.
+        if (!(error instanceof RemoteError)) throw error;
+      })
+      .finally(() => this.#removals.delete(name));
+    this.#removals.set(name, removal);
   }
 
   noteStored(name: ObjectName): void {
@@ -458,7 +486,8 @@ export class S3Store implements RemoteStore {
     this.#reduced?.add(fingerprint(reduction.thunk));
   }
 
-  close(): Promise<void> {
-    return this.#wire.close();
+  async close(): Promise<void> {
+    await Promise.all(this.#removals.values());
+    await this.#wire.close();
   }
 }
