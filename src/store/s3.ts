@@ -3,7 +3,7 @@
 // Keys, below the address's prefix (which ends in the version of this layout):
 //   cas/NAME           a blob
 //   packs/PACK         many small blobs (packs.ts)
-//   indexes/PACK       head and index of a pack
+//   indexes/PACK       head and index of a pack; indexes/MERGED of many
 //   reductions/NAME    what a thunk became (reductions.ts)
 //
 // Blobs are put under the condition that nothing is there; who finds something there has nothing left to do. After a blob
@@ -24,7 +24,6 @@ import {
   PACK_BYTES_MAX,
   PackBuilder,
   type PackHints,
-  type PackName,
   type PackPlace,
   packSize,
   readIndex,
@@ -39,6 +38,7 @@ import {
   type RemoteUse,
 } from './remote.ts';
 import { abortable } from './retry.ts';
+import { S3Indexes } from './s3-indexes.ts';
 import { listNames } from './s3-listing.ts';
 import { type S3Address, S3Wire, type S3WireOptions } from './s3-wire.ts';
 import type { Reduction } from './store.ts';
@@ -76,6 +76,7 @@ export class S3Store implements RemoteStore {
   /** Fingerprints of thunks with a reduction; undefined before `prepare`. */
   #reduced: Set<number> | undefined;
   #prepared: Promise<void> | undefined;
+  #merging: Promise<void> | undefined;
 
   constructor(address: S3Address, options: S3StoreOptions = {}) {
     this.address = address;
@@ -109,48 +110,25 @@ export class S3Store implements RemoteStore {
 
   async #list(signal: AbortSignal | undefined): Promise<void> {
     const reduced = new Set<number>();
-    const packs: PackName[] = [];
+    const indexes: string[] = [];
+    const noteBlob = (name: string): void => {
+      if (parseRef(name)) this.#single.add(fingerprint(name));
+    };
+    const noteReduction = (name: string): void => {
+      if (parseRef(name)) reduced.add(fingerprint(name));
+    };
     await Promise.all([
-      listNames(
-        this.#wire,
-        this.#key('cas', ''),
-        ['T', 'V'],
-        (name) => {
-          if (parseRef(name)) this.#single.add(fingerprint(name));
-        },
-        signal,
-      ),
-      listNames(
-        this.#wire,
-        this.#key('reductions', ''),
-        ['T'],
-        (name) => {
-          if (parseRef(name)) reduced.add(fingerprint(name));
-        },
-        signal,
-      ),
-      listNames(
-        this.#wire,
-        this.#key('indexes', ''),
-        ['P'],
-        (name) => {
-          if (isPackName(name)) packs.push(name);
-        },
-        signal,
-      ),
+      listNames(this.#wire, this.#key('cas', ''), ['T', 'V'], noteBlob, signal),
+      listNames(this.#wire, this.#key('reductions', ''), ['T'], noteReduction, signal),
+      listNames(this.#wire, this.#key('indexes', ''), ['M', 'P'], (name) => indexes.push(name), signal),
     ]);
-    await Promise.all(packs.map((pack) => this.#learnIndex(pack, signal)));
+    const afterwards = await new S3Indexes(this.#wire, this.#key('indexes', '')).learn(
+      indexes,
+      (name, place) => this.#packed.set(fingerprint(name), place),
+      signal,
+    );
     this.#reduced = reduced;
-  }
-
-  /** An index that is damaged or gone is as good as none: its blobs are put again. */
-  async #learnIndex(pack: PackName, signal: AbortSignal | undefined): Promise<void> {
-    const bytes = await this.#wire.get(this.#key('indexes', pack), signal).catch((error: unknown) => {
-      if (error instanceof RemoteError && error.reason === 'missing-blob') return undefined;
-      throw error;
-    });
-    for (const [name, place] of (bytes && readIndex(bytes, pack)) ?? [])
-      this.#packed.set(fingerprint(name), place);
+    if (afterwards && !this.#use.readOnly) this.#merging = afterwards();
   }
 
   /** @throws RemoteError `read-only`. */
@@ -300,7 +278,8 @@ export class S3Store implements RemoteStore {
       ifAbsent: false,
       signal,
     });
-    for (const [name, place] of readIndex(pack.index, pack.name)!) this.#packed.set(fingerprint(name), place);
+    for (const [name, place] of readIndex(pack.index, pack.name)!.places)
+      this.#packed.set(fingerprint(name), place);
   }
 
   async get(name: ObjectName, options: RemoteOptions = {}): Promise<Buffer> {
@@ -487,7 +466,7 @@ export class S3Store implements RemoteStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#removals.values());
+    await Promise.all([this.#merging, ...this.#removals.values()]);
     await this.#wire.close();
   }
 }

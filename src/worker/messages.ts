@@ -1,5 +1,6 @@
 // What a client sends a worker and what comes back. JSON; both sides refuse what they do not know.
 import type { ObjectName } from '../ir/name.ts';
+import type { PackHints } from '../store/packs.ts';
 import type { RemoteAddress } from '../store/remote.ts';
 
 export const WORKER_PROTOCOL = 1;
@@ -26,6 +27,11 @@ export interface WorkRequest {
   /** Value name of the toolchain's manifest (toolchain/manifest.ts). */
   readonly toolchain: ObjectName;
   readonly remote: RemoteAddress;
+  /**
+   * Where inputs lie that are in packs (RemoteStore.hints of them all); the worker hands it to RemoteStore.learn before it
+   * fetches, and asks for all it lacks at once, so that neighbours in a pack come in one request. Absent: none are in packs.
+   */
+  readonly packs?: PackHints;
   /** In order; each may use outputs of those before it. */
   readonly items: readonly WorkItem[];
   /** Small blobs that travel with the request instead of through the backend: name -> base64. */

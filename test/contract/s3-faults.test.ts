@@ -218,6 +218,34 @@ test('300 headers cost a fresh worker a few requests', async (t) => {
   assert.equal(one.counters.receivedBytes, bytes.length);
 });
 
+test('many packs are learnt with few requests, once somebody has merged their indexes', async (t) => {
+  const s3 = await start(t);
+  const writer = open(t, s3);
+  const batches = Array.from({ length: 70 }, (_, i) => blobs(3, () => 40, i + 1));
+  for (const batch of batches) await writer.putAll(sources(batch));
+  const names = batches.flatMap((batch) => [...batch.keys()]);
+  const learn = async (options: S3StoreOptions = {}): Promise<number> => {
+    const store = open(t, s3, options);
+    await store.prepare();
+    assert.ok(names.every((name) => store.known(name)));
+    await store.close();
+    return store.counters.getCount;
+  };
+  assert.equal(await learn({ readOnly: true }), 70);
+  assert.equal(await learn(), 70);
+  assert.equal(await learn(), 1);
+  const more = blobs(3, () => 44);
+  await writer.putAll(sources(more));
+  names.push(...more.keys());
+  assert.equal(await learn(), 2);
+  // Packs that were removed (their own index tells) are no longer believed in, whatever the merged index says.
+  const bucket = s3.bucket('bucket');
+  for (const key of bucket.keys()) if (/\/(?:packs|indexes)\/P/.test(key)) bucket.delete(key);
+  const store = open(t, s3);
+  await store.prepare();
+  assert.ok(!names.some((name) => store.known(name)));
+});
+
 test('a blob in a pack that is gone is found where it was put by itself', async (t) => {
   const s3 = await start(t);
   const all = blobs(10, () => 1000);

@@ -12,7 +12,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ir: [],
   ninja: [],
   report: [],
-  worker: [],
+  worker: ['ir', 'store'],
   scan: [],
   store: ['ir'],
   toolchain: ['ir', 'scan', 'store'],

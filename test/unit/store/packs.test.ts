@@ -4,8 +4,10 @@ import { nameThunk, nameValue, type ObjectName, sizeOf } from '../../../src/ir/n
 import { PackReads } from '../../../src/store/pack-reads.ts';
 import {
   fingerprint,
+  isMergedName,
   isPackName,
   makePack,
+  mergedNameOf,
   PACK_BLOB_BYTES_MAX,
   PACK_BLOBS_MAX,
   PACK_BYTES_MAX,
@@ -13,6 +15,7 @@ import {
   type PackName,
   packSize,
   readIndex,
+  readMerged,
 } from '../../../src/store/packs.ts';
 
 function blob(text: string): readonly [ObjectName, Buffer] {
@@ -33,7 +36,10 @@ test('a pack tells where its blobs are', () => {
   assert.equal(packSize(pack.name), object.length);
   const places = readIndex(pack.index, pack.name);
   assert.deepEqual(
-    places?.map(([name, { offset }]) => [name, object.toString('latin1', offset, offset + sizeOf(name))]),
+    places?.places.map(([name, { offset }]) => [
+      name,
+      object.toString('latin1', offset, offset + sizeOf(name)),
+    ]),
     BLOBS.map(([name, bytes]) => [name, bytes.toString()]),
   );
   assert.equal(makePack(BLOBS).name, pack.name);
@@ -57,7 +63,7 @@ test('an index whose hash is right but whose contents are not is not read', () =
     const hash = nameValue(Buffer.from(text)).slice(1, 65);
     return [Buffer.from(text), `P${hash}-${text.length + 3}` as PackName];
   };
-  assert.equal(readIndex(...named(`gg-pack 1 1 ${line.length} 3\n${line}`))?.length, 1);
+  assert.equal(readIndex(...named(`gg-pack 1 1 ${line.length} 3\n${line}`))?.places.length, 1);
   for (const text of [
     `gg-pack 2 1 ${line.length} 3\n${line}`,
     `gg-pack 1 2 ${line.length} 3\n${line}`,
@@ -68,6 +74,21 @@ test('an index whose hash is right but whose contents are not is not read', () =
     '\n',
   ])
     assert.equal(readIndex(...named(text)), undefined, text);
+});
+
+test('indexes one after the other are a merged index', () => {
+  const packs = [makePack(BLOBS), makePack(BLOBS.slice(1)), makePack(BLOBS.slice(0, 2))];
+  const bytes = Buffer.concat(packs.map((p) => p.index));
+  const name = mergedNameOf(bytes);
+  assert.ok(isMergedName(name) && !isPackName(name));
+  assert.deepEqual(
+    readMerged(bytes, name).map((index) => [index.pack, index.places]),
+    packs.map((p) => [p.name, readIndex(p.index, p.name)?.places]),
+  );
+  assert.deepEqual(readMerged(Buffer.alloc(0), mergedNameOf(Buffer.alloc(0))), []);
+  assert.deepEqual(readMerged(bytes.subarray(1), name), []);
+  for (const strange of [Buffer.concat([bytes, Buffer.from('x')]), bytes.subarray(0, -1), bytes.subarray(3)])
+    assert.deepEqual(readMerged(strange, mergedNameOf(strange)), []);
 });
 
 test('a builder is full before its bounds are passed', () => {
