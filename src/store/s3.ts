@@ -14,6 +14,7 @@ import { type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import { inOrder, mismatch, readPieces, readSource, writeVerified } from './blob-files.ts';
 import { Budget } from './gate.ts';
 import { PackReads } from './pack-reads.ts';
+import { type NamedBlob, Packer } from './packer.ts';
 import {
   fingerprint,
   isPackName,
@@ -22,7 +23,6 @@ import {
   PACK_BLOB_BYTES_MAX,
   PACK_BLOBS_MIN,
   PACK_BYTES_MAX,
-  PackBuilder,
   type PackHints,
   type PackPlace,
   packSize,
@@ -72,6 +72,7 @@ export class S3Store implements RemoteStore {
   /** Removals of damaged objects under way. */
   readonly #removals = new Map<ObjectName, Promise<void>>();
   readonly #packReads: PackReads;
+  readonly #packer = new Packer((blobs) => this.#sendSmall(blobs));
   readonly #memory = new Budget(MEMORY_BYTES_MAX);
   /** Fingerprints of thunks with a reduction; undefined before `prepare`. */
   #reduced: Set<number> | undefined;
@@ -203,80 +204,66 @@ export class S3Store implements RemoteStore {
     blobs: Iterable<readonly [ObjectName, () => BlobSource | undefined]>,
     options: RemoteOptions = {},
   ): Promise<void> {
-    const { signal } = options;
-    const builder = new PackBuilder();
-    const builderNames = new Set<ObjectName>();
     const under = new Set<Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
-    const start = async (work: Promise<void>): Promise<void> => {
-      const watched = work
+    const watch = (work: Promise<void>): void => {
+      if (under.has(work)) return;
+      under.add(work);
+      work
         .catch((error: unknown) => {
           failure ??= { error };
         })
-        .finally(() => under.delete(watched));
-      under.add(watched);
-      while (under.size >= PUTS_AHEAD_MAX) await Promise.race(under);
+        .finally(() => under.delete(work));
     };
     for (const [name, open] of blobs) {
-      if (failure) break;
-      if (this.known(name) || builderNames.has(name)) continue;
+      if (failure || options.signal?.aborted) break;
+      if (this.known(name)) continue;
       const other = this.#puts.get(name);
-      if (other) {
-        await start(other);
-        continue;
+      const source = other ? undefined : open();
+      if (other) watch(other);
+      else if (source !== undefined) {
+        const byItself = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#damaged.has(fingerprint(name));
+        if (byItself || this.#use.readOnly) watch(this.put(name, source, options));
+        else {
+          await this.#packer.ready();
+          await this.#pack(name, source).then(
+            ({ sent }) => watch(sent),
+            (error: unknown) => {
+              failure ??= { error };
+            },
+          );
+        }
       }
-      const source = open();
-      if (source === undefined) continue;
-      const single = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#damaged.has(fingerprint(name));
-      if (single || this.#use.readOnly) {
-        await start(this.put(name, source, options));
-        continue;
-      }
-      try {
-        builderNames.add(name);
-        if (!builder.add(name, await readSource(name, source))) continue;
-      } catch (error) {
-        failure ??= { error };
-        break;
-      }
-      builderNames.clear();
-      await start(this.#putPack(builder.take(), signal));
+      while (under.size >= PUTS_AHEAD_MAX) await Promise.race([...under].map((work) => work.catch(() => {})));
     }
-    // What was gathered before a failure is worth sending all the same.
-    if (!builder.isEmpty) await start(this.#putPack(builder.take(), signal));
-    await Promise.all(under);
+    await abortable(Promise.allSettled(under), options.signal);
     if (failure) throw failure.error;
   }
 
-  async #putPack(
-    blobs: readonly (readonly [ObjectName, Uint8Array])[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (blobs.length < PACK_BLOBS_MIN) {
-      await Promise.all(blobs.map(([name, bytes]) => this.put(name, bytes, signal ? { signal } : {})));
-      return;
-    }
-    const work = this.#memory.run(PACK_BYTES_MAX, () => this.#sendPack(blobs, signal));
-    const names = blobs.map(([name]) => name).filter((name) => !this.#puts.has(name));
-    for (const name of names) this.#puts.set(name, work);
-    await work.finally(() => {
-      for (const name of names) this.#puts.delete(name);
-    });
+  /** @returns once the bytes are read; `sent` is the same promise for all blobs of a pack. */
+  #pack(name: ObjectName, source: BlobSource): Promise<{ readonly sent: Promise<void> }> {
+    const reading = readSource(name, source).then((bytes) => ({ sent: this.#packer.add(name, bytes) }));
+    const stored = reading.then(({ sent }) => sent).finally(() => this.#puts.delete(name));
+    // Those who find it in #puts are told; so is the caller, by `sent`.
+    stored.catch(() => {});
+    this.#puts.set(name, stored);
+    return reading;
   }
 
-  async #sendPack(
-    blobs: readonly (readonly [ObjectName, Uint8Array])[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #sendSmall(blobs: readonly NamedBlob[]): Promise<void> {
+    if (blobs.length >= PACK_BLOBS_MIN) await this.#memory.run(PACK_BYTES_MAX, () => this.#sendPack(blobs));
+    else await Promise.all(blobs.map(([name, bytes]) => this.#putSingle(name, bytes, undefined)));
+  }
+
+  async #sendPack(blobs: readonly NamedBlob[]): Promise<void> {
     const pack = makePack(blobs);
     const bytes = Buffer.concat([pack.index, ...pack.body]);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     // Without a condition: a pack of the same name that is there may be the damaged one.
-    await this.#wire.put(this.#key('packs', pack.name), bytes, { sha256, ifAbsent: false, signal });
+    await this.#wire.put(this.#key('packs', pack.name), bytes, { sha256, ifAbsent: false });
     await this.#wire.put(this.#key('indexes', pack.name), pack.index, {
       sha256: pack.name.slice(1, 65),
       ifAbsent: false,
-      signal,
     });
     for (const [name, place] of readIndex(pack.index, pack.name)!.places)
       this.#packed.set(fingerprint(name), place);

@@ -246,6 +246,42 @@ test('many packs are learnt with few requests, once somebody has merged their in
   assert.ok(!names.some((name) => store.known(name)));
 });
 
+test('small blobs of many callers share packs', async (t) => {
+  const s3 = await start(t);
+  const store = open(t, s3);
+  const all = [...blobs(600, () => 200)];
+  await Promise.all(
+    Array.from({ length: 100 }, (_, i) =>
+      store.putAll(all.slice(5 * i, 5 * i + 10).map(([name, bytes]) => [name, () => bytes] as const)),
+    ),
+  );
+  assert.ok(all.slice(0, 505).every(([name]) => store.known(name)));
+  assert.ok(s3.requests.get('PutObject')! <= 10, `${s3.requests.get('PutObject')} puts`);
+  // No pack holds a blob twice, and none is in two.
+  const held = s3
+    .bucket('bucket')
+    .keys()
+    .filter((k) => k.includes('/packs/')).length;
+  assert.equal(s3.requests.get('PutObject'), 2 * held);
+  // The bytes once, the names twice: in the pack and in its index.
+  assert.ok(store.counters.sentBytes < 505 * (200 + 2 * 80));
+});
+
+test('a pack that cannot be sent fails all who wait for it', async (t) => {
+  const s3 = await start(t);
+  const store = open(t, s3, { retryPolicy: { triesMax: 2, baseMs: 1, capMs: 1 } });
+  const all = [...blobs(30, () => 200)];
+  const parts = [all.slice(0, 10), all.slice(10, 20), all.slice(20)];
+  const put = () => Promise.allSettled(parts.map((part) => store.putAll(sources(new Map(part)))));
+  s3.faults.change({ slowDownRate: 1 });
+  for (const result of await put())
+    assert.ok(result.status === 'rejected' && reason('throttled')(result.reason));
+  assert.ok(!all.some(([name]) => store.known(name)));
+  s3.faults.change({ slowDownRate: 0 });
+  for (const result of await put()) assert.equal(result.status, 'fulfilled');
+  assert.ok(all.every(([name]) => store.known(name)));
+});
+
 test('a blob in a pack that is gone is found where it was put by itself', async (t) => {
   const s3 = await start(t);
   const all = blobs(10, () => 1000);
