@@ -15,11 +15,11 @@ import { type ObjectName, sizeOf } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import type { Session } from '../session/session.ts';
 import type { LocalStore } from '../store/local.ts';
+import { openRemote } from '../store/open-remote.ts';
 import type { RemoteStore } from '../store/remote.ts';
 import { parseRemoteUrl } from '../store/remote-url.ts';
 import { type Captured, captureToolchain, type Unsupported } from '../toolchain/capture.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
-import { openRemote } from '../worker/open-remote.ts';
 import { placeOf } from '../worker/place-of.ts';
 import { lambdaNotes } from './cloud-notes.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -161,17 +161,19 @@ export class Engines {
   }
 
   async #connect(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
-    const address = parseRemoteUrl(choice.remote, choice.env);
-    if (!address)
+    if (choice.remote === '')
       throw new CliError(
         EXIT.config,
-        choice.remote === '' ? `--engine ${choice.engine} needs a store` : `remote: ${choice.remote}`,
+        `--engine ${choice.engine} needs a store`,
         'set GG_REMOTE=s3://BUCKET; gg deploy lambda makes one and prints its name',
       );
+    const settings = parseRemoteUrl(choice.remote, choice.env);
+    if ('problem' in settings) throw new CliError(EXIT.config, `remote: ${choice.remote}`, settings.problem);
+    const { address, ...secrets } = settings;
     // The SDK's credential chain reads this process's environment; it is to see the caller's.
     for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
     Object.assign(process.env, choice.env);
-    const remote = await openRemote(address);
+    const remote = openRemote(address, secrets);
     const { awsInvoker } = await import('../engine/aws-invoker.ts');
     const invoker = await awsInvoker({
       region:

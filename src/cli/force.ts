@@ -25,18 +25,23 @@ export async function force(options: ForceOptions): Promise<number> {
     reporter.line("interrupted; 'gg force' goes on from here");
     process.exit(130);
   });
-  await client.ask(
-    {
-      op: 'begin',
-      cwd: process.cwd(),
-      eager: true,
-      keepGoing: options.keepGoing,
-      jobs: settings.jobs,
-      sandbox: settings.sandbox,
-      engine: engineChoice(settings, process.env),
-    },
-    'begun',
-  );
+  await client
+    .ask(
+      {
+        op: 'begin',
+        cwd: process.cwd(),
+        eager: true,
+        keepGoing: options.keepGoing,
+        jobs: settings.jobs,
+        sandbox: settings.sandbox,
+        engine: engineChoice(settings, process.env),
+      },
+      'begun',
+    )
+    .catch((error: unknown) => {
+      client.close();
+      throw error;
+    });
   reporter.showProgress();
   const paths = options.paths.map((p) => resolve(p));
   const finished = await client.ask(

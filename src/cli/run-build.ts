@@ -98,7 +98,13 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     );
     return begun.session;
   };
-  const session = await begin(client);
+  let session: string;
+  try {
+    session = await begin(client);
+  } catch (error) {
+    client.close();
+    throw error;
+  }
   const code = await runCommand(command, buildEnvironment(settings, native.directory, session));
   if (code > 128 && code <= 128 + 64) {
     client.send({ op: 'abandon' });

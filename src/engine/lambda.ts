@@ -293,7 +293,7 @@ export class LambdaEngine implements Engine {
       id,
       toolchain: toolchain.manifest,
       remote: this.#o.remote.address,
-      hints: this.#o.remote.hints([
+      packs: this.#o.remote.hints([
         ...toolchain.blobs.map((b) => b.name),
         ...job.thunk.inputs.map((i) => i.name as ObjectName),
       ]),

@@ -7,6 +7,7 @@
 // A pack is called "P" + SHA-256 of head and index + "-" + length of the whole object: names fix contents, so equal packs
 // have equal names. Head and index are stored once more as an object of their own, so that an index can be learnt without
 // its pack; its hash is in its name. The body carries no checksum: every blob is checked against its own name.
+// Many indexes one after the other are a merged index, called "M" + SHA-256 - length; each tells its own length and its pack.
 //
 // Nothing in an index is believed further than "look there": a wrong place yields bytes of another hash, which is a miss.
 import { createHash } from 'node:crypto';
@@ -79,18 +80,30 @@ export function makePack(blobs: readonly (readonly [ObjectName, Uint8Array])[]):
   };
 }
 
-/** @returns the blobs and their places, or undefined when the bytes are not the index of this pack. */
-export function readIndex(bytes: Buffer, pack: PackName): (readonly [ObjectName, PackPlace])[] | undefined {
-  if (bytes.length > INDEX_BYTES_MAX) return undefined;
-  if (createHash('sha256').update(bytes).digest('hex') !== pack.slice(1, 65)) return undefined;
-  const lineEnd = bytes.indexOf(0x0a);
-  const head = /^gg-pack 1 (\d{1,4}) (\d{1,9}) (\d{1,15})$/.exec(
-    bytes.toString('latin1', 0, Math.max(0, lineEnd)),
-  );
+/** A pack's index, taken apart. */
+export interface PackIndex {
+  readonly pack: PackName;
+  readonly places: readonly (readonly [ObjectName, PackPlace])[];
+  /** The bytes it was read from. */
+  readonly bytes: Buffer;
+}
+
+const HEAD = /^gg-pack 1 (\d{1,4}) (\d{1,9}) (\d{1,15})$/;
+const HEAD_BYTES_MAX = 64;
+
+/** The index that begins at `start`, whatever follows it; undefined when there is none. */
+function readIndexAt(bytes: Buffer, start: number): PackIndex | undefined {
+  const lineEnd = bytes.subarray(start, start + HEAD_BYTES_MAX).indexOf(0x0a);
+  const head = HEAD.exec(bytes.toString('latin1', start, start + Math.max(0, lineEnd)));
   if (!head) return undefined;
-  const names = bytes.toString('latin1', lineEnd + 1).split('\n');
+  const end = start + lineEnd + 1 + Number(head[2]);
+  const index = bytes.subarray(start, end);
+  if (end > bytes.length || index.length > INDEX_BYTES_MAX) return undefined;
+  const names = index.toString('latin1', lineEnd + 1).split('\n');
   if (names.pop() !== '' || names.length !== Number(head[1])) return undefined;
-  let offset = bytes.length;
+  const sizeBytes = index.length + Number(head[3]);
+  const pack = `P${createHash('sha256').update(index).digest('hex')}-${sizeBytes}` as PackName;
+  let offset = index.length;
   const places: (readonly [ObjectName, PackPlace])[] = [];
   for (const name of names) {
     const ref = parseRef(name);
@@ -98,7 +111,36 @@ export function readIndex(bytes: Buffer, pack: PackName): (readonly [ObjectName,
     places.push([name as ObjectName, { pack, offset }]);
     offset += sizeOf(name);
   }
-  return offset === packSize(pack) && offset - bytes.length === Number(head[3]) ? places : undefined;
+  return offset === sizeBytes ? { pack, places, bytes: index } : undefined;
+}
+
+/** @returns undefined when the bytes are not the index of this pack and nothing else. */
+export function readIndex(bytes: Buffer, pack: PackName): PackIndex | undefined {
+  const index = readIndexAt(bytes, 0);
+  return index?.pack === pack && index.bytes.length === bytes.length ? index : undefined;
+}
+
+export type MergedName = string & { readonly __mergedName: unique symbol };
+
+export function isMergedName(text: string): text is MergedName {
+  return /^M[0-9a-f]{64}-(?:0|[1-9][0-9]{0,15})$/.test(text);
+}
+
+export function mergedNameOf(bytes: Uint8Array): MergedName {
+  return `M${createHash('sha256').update(bytes).digest('hex')}-${bytes.byteLength}` as MergedName;
+}
+
+/** @returns the indexes, or none when the bytes are not those of the name. */
+export function readMerged(bytes: Buffer, name: MergedName): readonly PackIndex[] {
+  if (mergedNameOf(bytes) !== name) return [];
+  const indexes: PackIndex[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const index = readIndexAt(bytes, at);
+    if (!index) return [];
+    indexes.push(index);
+    at += index.bytes.length;
+  }
+  return indexes;
 }
 
 /** Blobs that wait to be packed. */

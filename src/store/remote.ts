@@ -94,7 +94,11 @@ export interface RemoteStore {
   get(name: ObjectName, options?: RemoteOptions): Promise<Buffer>;
   /** Streams a verified blob into a new file (mode 0444), which appears when it is complete; nothing is left on an error. */
   getFile(name: ObjectName, absPath: string, options?: RemoteOptions): Promise<void>;
-  /** A blob turned out lost or damaged: forget that it is there, so that it is put again. */
+  /**
+   * A blob turned out lost or damaged: forget that it is there, so that it is put again. What is left of it is removed in the
+   * background where that is allowed, lest the conditional puts of others take it for the blob. `get` and `getFile` do this
+   * themselves with what they find damaged.
+   */
   forget(name: ObjectName): void;
   /** Somebody else (a worker) says it has stored this blob. */
   noteStored(name: ObjectName): void;

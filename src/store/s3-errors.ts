@@ -57,10 +57,11 @@ export function classifyS3(error: unknown, action: string, resource: string): Fa
     $metadata?: { httpStatusCode?: number };
   };
   const detail = `${action} ${resource}: ${e.name ?? 'Error'}: ${e.message ?? String(error)}`;
+  // Before the name: the SDK calls a reset connection a TimeoutError.
+  if (CONNECTION_CODES.has(e.code ?? '')) return { reason: 'connection-lost', transient: true, detail };
   const known = BY_NAME[e.name ?? ''];
   // RequestTimeTooSkewed is worth a try: the SDK learns the service's clock from the answer.
   if (known) return { reason: known[0], transient: known[1], detail };
-  if (CONNECTION_CODES.has(e.code ?? '')) return { reason: 'connection-lost', transient: true, detail };
   const status = e.$metadata?.httpStatusCode;
   if (status === 429 || (status !== undefined && status >= 500))
     return { reason: 'throttled', transient: status !== 501, detail };

@@ -254,6 +254,13 @@ export class S3Wire {
     });
   }
 
+  /** Does nothing when nothing is there. */
+  async delete(key: string, signal?: AbortSignal): Promise<void> {
+    await this.#call('DeleteObject', key, signal, ({ sdk, client }, options) =>
+      client.send(new sdk.DeleteObjectCommand({ Bucket: this.address.bucket, Key: key }), options),
+    );
+  }
+
   async close(): Promise<void> {
     const tools = await this.#tools?.catch(() => undefined);
     tools?.client.destroy();

@@ -3,16 +3,18 @@
 // Keys, below the address's prefix (which ends in the version of this layout):
 //   cas/NAME           a blob
 //   packs/PACK         many small blobs (packs.ts)
-//   indexes/PACK       head and index of a pack
+//   indexes/PACK       head and index of a pack; indexes/MERGED of many
 //   reductions/NAME    what a thunk became (reductions.ts)
 //
 // Blobs are put under the condition that nothing is there; who finds something there has nothing left to do. After a blob
-// turned out damaged or lost it is put without the condition, by itself, and that object wins over any pack.
+// turned out damaged or lost it is put without the condition, by itself, and that object wins over any pack. A damaged object
+// is removed as well, where that is allowed: it would make the puts of those who do not know believe they have been served.
 import { createHash } from 'node:crypto';
 import { type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import { inOrder, mismatch, readPieces, readSource, writeVerified } from './blob-files.ts';
 import { Budget } from './gate.ts';
 import { PackReads } from './pack-reads.ts';
+import { type NamedBlob, Packer } from './packer.ts';
 import {
   fingerprint,
   isPackName,
@@ -21,9 +23,7 @@ import {
   PACK_BLOB_BYTES_MAX,
   PACK_BLOBS_MIN,
   PACK_BYTES_MAX,
-  PackBuilder,
   type PackHints,
-  type PackName,
   type PackPlace,
   packSize,
   readIndex,
@@ -38,6 +38,7 @@ import {
   type RemoteUse,
 } from './remote.ts';
 import { abortable } from './retry.ts';
+import { S3Indexes } from './s3-indexes.ts';
 import { listNames } from './s3-listing.ts';
 import { type S3Address, S3Wire, type S3WireOptions } from './s3-wire.ts';
 import type { Reduction } from './store.ts';
@@ -68,11 +69,15 @@ export class S3Store implements RemoteStore {
   /** Forgotten ones: the next put overwrites. */
   readonly #damaged = new Set<number>();
   readonly #puts = new Map<ObjectName, Promise<void>>();
+  /** Removals of damaged objects under way. */
+  readonly #removals = new Map<ObjectName, Promise<void>>();
   readonly #packReads: PackReads;
+  readonly #packer = new Packer((blobs) => this.#sendSmall(blobs));
   readonly #memory = new Budget(MEMORY_BYTES_MAX);
   /** Fingerprints of thunks with a reduction; undefined before `prepare`. */
   #reduced: Set<number> | undefined;
   #prepared: Promise<void> | undefined;
+  #merging: Promise<void> | undefined;
 
   constructor(address: S3Address, options: S3StoreOptions = {}) {
     this.address = address;
@@ -106,48 +111,25 @@ export class S3Store implements RemoteStore {
 
   async #list(signal: AbortSignal | undefined): Promise<void> {
     const reduced = new Set<number>();
-    const packs: PackName[] = [];
+    const indexes: string[] = [];
+    const noteBlob = (name: string): void => {
+      if (parseRef(name)) this.#single.add(fingerprint(name));
+    };
+    const noteReduction = (name: string): void => {
+      if (parseRef(name)) reduced.add(fingerprint(name));
+    };
     await Promise.all([
-      listNames(
-        this.#wire,
-        this.#key('cas', ''),
-        ['T', 'V'],
-        (name) => {
-          if (parseRef(name)) this.#single.add(fingerprint(name));
-        },
-        signal,
-      ),
-      listNames(
-        this.#wire,
-        this.#key('reductions', ''),
-        ['T'],
-        (name) => {
-          if (parseRef(name)) reduced.add(fingerprint(name));
-        },
-        signal,
-      ),
-      listNames(
-        this.#wire,
-        this.#key('indexes', ''),
-        ['P'],
-        (name) => {
-          if (isPackName(name)) packs.push(name);
-        },
-        signal,
-      ),
+      listNames(this.#wire, this.#key('cas', ''), ['T', 'V'], noteBlob, signal),
+      listNames(this.#wire, this.#key('reductions', ''), ['T'], noteReduction, signal),
+      listNames(this.#wire, this.#key('indexes', ''), ['M', 'P'], (name) => indexes.push(name), signal),
     ]);
-    await Promise.all(packs.map((pack) => this.#learnIndex(pack, signal)));
+    const afterwards = await new S3Indexes(this.#wire, this.#key('indexes', '')).learn(
+      indexes,
+      (name, place) => this.#packed.set(fingerprint(name), place),
+      signal,
+    );
     this.#reduced = reduced;
-  }
-
-  /** An index that is damaged or gone is as good as none: its blobs are put again. */
-  async #learnIndex(pack: PackName, signal: AbortSignal | undefined): Promise<void> {
-    const bytes = await this.#wire.get(this.#key('indexes', pack), signal).catch((error: unknown) => {
-      if (error instanceof RemoteError && error.reason === 'missing-blob') return undefined;
-      throw error;
-    });
-    for (const [name, place] of (bytes && readIndex(bytes, pack)) ?? [])
-      this.#packed.set(fingerprint(name), place);
+    if (afterwards && !this.#use.readOnly) this.#merging = afterwards();
   }
 
   /** @throws RemoteError `read-only`. */
@@ -170,6 +152,8 @@ export class S3Store implements RemoteStore {
 
   async #putSingle(name: ObjectName, source: BlobSource, signal: AbortSignal | undefined): Promise<void> {
     this.#mayPut(name);
+    // A removal that came late would take the new object with it.
+    await this.#removals.get(name);
     const print = fingerprint(name);
     const ifAbsent = !this.#damaged.has(print);
     const key = this.#key('cas', name);
@@ -220,82 +204,69 @@ export class S3Store implements RemoteStore {
     blobs: Iterable<readonly [ObjectName, () => BlobSource | undefined]>,
     options: RemoteOptions = {},
   ): Promise<void> {
-    const { signal } = options;
-    const builder = new PackBuilder();
-    const builderNames = new Set<ObjectName>();
     const under = new Set<Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
-    const start = async (work: Promise<void>): Promise<void> => {
-      const watched = work
+    const watch = (work: Promise<void>): void => {
+      if (under.has(work)) return;
+      under.add(work);
+      work
         .catch((error: unknown) => {
           failure ??= { error };
         })
-        .finally(() => under.delete(watched));
-      under.add(watched);
-      while (under.size >= PUTS_AHEAD_MAX) await Promise.race(under);
+        .finally(() => under.delete(work));
     };
     for (const [name, open] of blobs) {
-      if (failure) break;
-      if (this.known(name) || builderNames.has(name)) continue;
+      if (failure || options.signal?.aborted) break;
+      if (this.known(name)) continue;
       const other = this.#puts.get(name);
-      if (other) {
-        await start(other);
-        continue;
+      const source = other ? undefined : open();
+      if (other) watch(other);
+      else if (source !== undefined) {
+        const byItself = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#damaged.has(fingerprint(name));
+        if (byItself || this.#use.readOnly) watch(this.put(name, source, options));
+        else {
+          await this.#packer.ready();
+          await this.#pack(name, source).then(
+            ({ sent }) => watch(sent),
+            (error: unknown) => {
+              failure ??= { error };
+            },
+          );
+        }
       }
-      const source = open();
-      if (source === undefined) continue;
-      const single = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#damaged.has(fingerprint(name));
-      if (single || this.#use.readOnly) {
-        await start(this.put(name, source, options));
-        continue;
-      }
-      try {
-        builderNames.add(name);
-        if (!builder.add(name, await readSource(name, source))) continue;
-      } catch (error) {
-        failure ??= { error };
-        break;
-      }
-      builderNames.clear();
-      await start(this.#putPack(builder.take(), signal));
+      while (under.size >= PUTS_AHEAD_MAX) await Promise.race([...under].map((work) => work.catch(() => {})));
     }
-    // What was gathered before a failure is worth sending all the same.
-    if (!builder.isEmpty && !signal?.aborted) await start(this.#putPack(builder.take(), signal));
-    await Promise.all(under);
+    await abortable(Promise.allSettled(under), options.signal);
     if (failure) throw failure.error;
   }
 
-  async #putPack(
-    blobs: readonly (readonly [ObjectName, Uint8Array])[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (blobs.length < PACK_BLOBS_MIN) {
-      await Promise.all(blobs.map(([name, bytes]) => this.put(name, bytes, signal ? { signal } : {})));
-      return;
-    }
-    const work = this.#memory.run(PACK_BYTES_MAX, () => this.#sendPack(blobs, signal));
-    const names = blobs.map(([name]) => name).filter((name) => !this.#puts.has(name));
-    for (const name of names) this.#puts.set(name, work);
-    await work.finally(() => {
-      for (const name of names) this.#puts.delete(name);
-    });
+  /** @returns once the bytes are read; `sent` is the same promise for all blobs of a pack. */
+  #pack(name: ObjectName, source: BlobSource): Promise<{ readonly sent: Promise<void> }> {
+    const reading = readSource(name, source).then((bytes) => ({ sent: this.#packer.add(name, bytes) }));
+    const stored = reading.then(({ sent }) => sent).finally(() => this.#puts.delete(name));
+    // Those who find it in #puts are told; so is the caller, by `sent`.
+    stored.catch(() => {});
+    this.#puts.set(name, stored);
+    return reading;
   }
 
-  async #sendPack(
-    blobs: readonly (readonly [ObjectName, Uint8Array])[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #sendSmall(blobs: readonly NamedBlob[]): Promise<void> {
+    if (blobs.length >= PACK_BLOBS_MIN) await this.#memory.run(PACK_BYTES_MAX, () => this.#sendPack(blobs));
+    else await Promise.all(blobs.map(([name, bytes]) => this.#putSingle(name, bytes, undefined)));
+  }
+
+  async #sendPack(blobs: readonly NamedBlob[]): Promise<void> {
     const pack = makePack(blobs);
     const bytes = Buffer.concat([pack.index, ...pack.body]);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     // Without a condition: a pack of the same name that is there may be the damaged one.
-    await this.#wire.put(this.#key('packs', pack.name), bytes, { sha256, ifAbsent: false, signal });
+    await this.#wire.put(this.#key('packs', pack.name), bytes, { sha256, ifAbsent: false });
     await this.#wire.put(this.#key('indexes', pack.name), pack.index, {
       sha256: pack.name.slice(1, 65),
       ifAbsent: false,
-      signal,
     });
-    for (const [name, place] of readIndex(pack.index, pack.name)!) this.#packed.set(fingerprint(name), place);
+    for (const [name, place] of readIndex(pack.index, pack.name)!.places)
+      this.#packed.set(fingerprint(name), place);
   }
 
   async get(name: ObjectName, options: RemoteOptions = {}): Promise<Buffer> {
@@ -320,7 +291,7 @@ export class S3Store implements RemoteStore {
         }
         throw mismatch(name, this.#where(name));
       } catch (error) {
-        this.#giveUpOrGoOn(name, error, reads, failure);
+        await this.#giveUpOrGoOn(name, error, reads, failure);
       }
     }
   }
@@ -339,17 +310,27 @@ export class S3Store implements RemoteStore {
         this.#single.add(fingerprint(name));
         return;
       } catch (error) {
-        this.#giveUpOrGoOn(name, error, reads, undefined);
+        await this.#giveUpOrGoOn(name, error, reads, undefined);
       }
     }
   }
 
   /** @throws the error unless it is damage that another read might mend; damage and loss are noted. */
-  #giveUpOrGoOn(name: ObjectName, error: unknown, reads: number, before: RemoteError | undefined): void {
+  async #giveUpOrGoOn(
+    name: ObjectName,
+    error: unknown,
+    reads: number,
+    before: RemoteError | undefined,
+  ): Promise<void> {
     if (!(error instanceof RemoteError)) throw error;
     if (error.reason === 'digest-mismatch' && reads < READS_MAX) return;
-    if (error.reason === 'digest-mismatch' || error.reason === 'missing-blob') {
+    if (error.reason === 'digest-mismatch') {
       this.forget(name);
+      await this.#removals.get(name);
+      throw error;
+    }
+    if (error.reason === 'missing-blob') {
+      this.#forgetHere(name);
       throw before ?? error;
     }
     throw error;
@@ -394,11 +375,24 @@ export class S3Store implements RemoteStore {
     );
   }
 
-  forget(name: ObjectName): void {
+  #forgetHere(name: ObjectName): void {
     const print = fingerprint(name);
     this.#single.delete(print);
     this.#packed.delete(print);
     this.#damaged.add(print);
+  }
+
+  forget(name: ObjectName): void {
+    this.#forgetHere(name);
+    if (this.#use.readOnly || this.#removals.has(name)) return;
+    const removal = this.#wire
+      .delete(this.#key('cas', name))
+      .catch((error: unknown) => {
+        // Those who may not remove objects still overwrite with their own put.
+        if (!(error instanceof RemoteError)) throw error;
+      })
+      .finally(() => this.#removals.delete(name));
+    this.#removals.set(name, removal);
   }
 
   noteStored(name: ObjectName): void {
@@ -458,7 +452,8 @@ export class S3Store implements RemoteStore {
     this.#reduced?.add(fingerprint(reduction.thunk));
   }
 
-  close(): Promise<void> {
-    return this.#wire.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#merging, ...this.#removals.values()]);
+    await this.#wire.close();
   }
 }

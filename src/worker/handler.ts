@@ -1,7 +1,7 @@
 // Entry of the worker's bundle: Lambda calls `handler`; `node worker.cjs runtime-loop` polls $AWS_LAMBDA_RUNTIME_API itself.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { openRemote } from './open-remote.ts';
+import { openRemote } from '../store/open-remote.ts';
 import { blobCacheOf, runItems } from './run-items.ts';
 import { type RuntimeContext, runtimeLoop } from './runtime-loop.ts';
 import { Worker } from './worker.ts';
@@ -13,7 +13,7 @@ const directory = process.env['GG_WORKER_DIR'] || join(LAMBDA_TMP, 'gg-worker');
 const worker = new Worker({
   directory,
   instance: process.env['AWS_LAMBDA_LOG_STREAM_NAME'] || randomBytes(6).toString('hex'),
-  openRemote,
+  openRemote: async (address) => openRemote(address),
   runItems,
   cache: () => blobCacheOf(directory),
 });

@@ -27,8 +27,11 @@ export interface WorkRequest {
   /** Value name of the toolchain's manifest (toolchain/manifest.ts). */
   readonly toolchain: ObjectName;
   readonly remote: RemoteAddress;
-  /** Where blobs lie that are in packs: a worker lists nothing. */
-  readonly hints?: PackHints;
+  /**
+   * Where inputs lie that are in packs (RemoteStore.hints of them all); the worker hands it to RemoteStore.learn before it
+   * fetches, and asks for all it lacks at once, so that neighbours in a pack come in one request. Absent: none are in packs.
+   */
+  readonly packs?: PackHints;
   /** In order; each may use outputs of those before it. */
   readonly items: readonly WorkItem[];
   /** Small blobs that travel with the request instead of through the backend: name -> base64. */

@@ -91,12 +91,12 @@ function remoteAddress(value: unknown): RemoteAddress {
   }
 }
 
-function hints(value: unknown): PackHints {
+function packHints(value: unknown): PackHints {
   const packs: Record<string, Record<string, number>> = {};
-  for (const [pack, places] of Object.entries(object(value, 'hints'))) {
+  for (const [pack, places] of Object.entries(object(value, 'packs'))) {
     const read: Record<string, number> = {};
-    for (const [print, offset] of Object.entries(object(places, 'hints of a pack')))
-      read[print] = number(offset, 'a hint');
+    for (const [print, offset] of Object.entries(object(places, 'a pack’s places')))
+      read[print] = number(offset, 'a place');
     packs[pack] = read;
   }
   return packs;
@@ -187,7 +187,7 @@ export function readRequest(value: unknown): ReadRequest {
       id: text(raw['id'], 'id'),
       toolchain: valueName(raw['toolchain'], 'toolchain'),
       remote: remoteAddress(raw['remote']),
-      ...(raw['hints'] === undefined ? {} : { hints: hints(raw['hints']) }),
+      ...(raw['packs'] === undefined ? {} : { packs: packHints(raw['packs']) }),
       items,
       inline,
       inlineBytesMax: number(raw['inlineBytesMax'], 'inlineBytesMax'),

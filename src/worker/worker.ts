@@ -88,7 +88,7 @@ export class Worker {
         },
       ]);
     }
-    if (request.hints) remote.learn(request.hints);
+    if (request.packs) remote.learn(request.packs);
     const blobs = new RemoteBlobs(remote, deadline);
     const before = { ...this.#o.cache().counters };
     const results = await this.#o.runItems(
