@@ -1,6 +1,11 @@
-// Invocations through the AWS SDK. Its retries are off: the engine knows better what is worth another try.
-import type { InvokeCommandOutput, LambdaClient } from '@aws-sdk/client-lambda';
+// Invocations of Lambda. The AWS SDK finds region, endpoint and credentials and renews them; the requests themselves, which
+// cost it more than a millisecond each, are signed and sent here. No retries: the engine knows better what is worth one.
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { LambdaClient } from '@aws-sdk/client-lambda';
+import { type HttpAnswer, post } from './http-post.ts';
 import type { Billing, InvokeEnd, InvokeOptions, InvokeRejected, Invoker, RejectReason } from './invoker.ts';
+import { Signer } from './sigv4.ts';
 
 export interface AwsInvokerOptions {
   readonly region: string;
@@ -16,60 +21,98 @@ export interface AwsInvokerOptions {
   readonly socketsMax: number;
 }
 
-const CONNECT_MS_MAX = 5000;
+/** Where the SDK sends its requests. */
+interface Endpoint {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port: number | undefined;
+}
 
-/**
- * Loads the SDK: about 50 ms, which nobody pays who stays at home.
- * @throws Error when the region or credentials cannot be had is not thrown here but told by the first invocation.
- */
+/** Loads the SDK: about 50 ms, which nobody pays who stays at home. What it cannot find the first invocation tells. */
 export async function awsInvoker(options: AwsInvokerOptions): Promise<Invoker> {
-  const { InvokeCommand, LambdaClient } = await import('@aws-sdk/client-lambda');
-  const { Agent: HttpAgent } = await import('node:http');
-  const { Agent: HttpsAgent } = await import('node:https');
-  const agent = { keepAlive: true, maxSockets: options.socketsMax, scheduling: 'lifo' as const };
+  const { GetFunctionConfigurationCommand, LambdaClient } = await import('@aws-sdk/client-lambda');
   const client: LambdaClient = new LambdaClient({
     region: options.region,
-    maxAttempts: 1,
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
-    requestHandler: {
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent(agent),
-      connectionTimeout: CONNECT_MS_MAX,
-      // The engine's own limit, per invocation, ends a wait.
-      requestTimeout: 0,
-      socketAcquisitionWarningTimeout: 600_000,
-    },
   });
+  const agentOptions = { keepAlive: true, maxSockets: options.socketsMax, scheduling: 'lifo' as const };
+  const http = new HttpAgent(agentOptions);
+  const https = new HttpsAgent(agentOptions);
+  const signer = new Signer(options.region, 'lambda');
+  let found: Promise<Endpoint> | undefined;
+
+  /** A request that is built as the SDK builds it and not sent. */
+  function endpoint(): Promise<Endpoint> {
+    found ??= new Promise<Endpoint>((resolve, reject) => {
+      const probe = new GetFunctionConfigurationCommand({ FunctionName: 'any' });
+      probe.middlewareStack.add(
+        () =>
+          async ({ request }) => {
+            const { protocol, hostname, port } = request as Endpoint;
+            resolve({ protocol, hostname, port });
+            throw new Error('not to be sent');
+          },
+        { step: 'build', priority: 'low' },
+      );
+      client.send(probe).catch(reject);
+    });
+    return found;
+  }
+
   return {
     async invoke(functionName, payload, { signal, timeoutMs }: InvokeOptions): Promise<InvokeEnd> {
       const startedMs = performance.now();
-      const abort = new AbortController();
-      const stop = (): void => abort.abort();
-      const clock = setTimeout(stop, timeoutMs);
-      signal.addEventListener('abort', stop, { once: true });
       try {
-        const output = await client.send(
-          new InvokeCommand({ FunctionName: functionName, Payload: payload, LogType: 'Tail' }),
-          { abortSignal: abort.signal },
+        const [at, credentials] = await Promise.all([endpoint(), client.config.credentials()]);
+        const host = at.port === undefined ? at.hostname : `${at.hostname}:${at.port}`;
+        const path = `/2015-03-31/functions/${encodeURIComponent(functionName)}/invocations`;
+        const headers = signer.sign(
+          {
+            method: 'POST',
+            path,
+            headers: {
+              host,
+              'content-type': 'application/octet-stream',
+              'x-amz-invocation-type': 'RequestResponse',
+              'x-amz-log-type': 'Tail',
+            },
+            body: payload,
+          },
+          credentials,
+          new Date(),
         );
-        return readOutput(output, performance.now() - startedMs);
+        const answer = await post({
+          secure: at.protocol === 'https:',
+          agent: at.protocol === 'https:' ? https : http,
+          hostname: at.hostname,
+          ...(at.port === undefined ? {} : { port: at.port }),
+          path,
+          headers: { ...headers, 'content-length': String(payload.length) },
+          body: payload,
+          signal,
+          timeoutMs,
+        });
+        if (answer.status < 200 || answer.status > 299) return readRefusal(answer, functionName);
+        return readOutput(
+          {
+            payload: answer.body,
+            functionError: answer.headers['x-amz-function-error'] as string | undefined,
+            logResult: answer.headers['x-amz-log-result'] as string | undefined,
+          },
+          performance.now() - startedMs,
+        );
       } catch (error) {
         if (signal.aborted) return { kind: 'rejected', reason: 'cancelled', detail: functionName };
-        if (abort.signal.aborted)
-          return {
-            kind: 'rejected',
-            reason: 'connection-lost',
-            detail: `lambda:InvokeFunction ${functionName}: no answer after ${Math.round(timeoutMs / 1000)} s`,
-          };
         return readError(error, functionName);
-      } finally {
-        clearTimeout(clock);
-        signal.removeEventListener('abort', stop);
       }
     },
-    close: () => client.destroy(),
+    close: () => {
+      client.destroy();
+      http.destroy();
+      https.destroy();
+    },
   };
 }
 
@@ -94,10 +137,17 @@ export function readReport(
   };
 }
 
-export function readOutput(output: InvokeCommandOutput, measuredMs: number): InvokeEnd {
-  const billing = readReport(output.LogResult, measuredMs);
-  const payload = Buffer.from(output.Payload ?? new Uint8Array());
-  if (output.FunctionError === undefined) return { kind: 'answered', payload, billing };
+export interface InvokeOutput {
+  readonly payload: Buffer;
+  readonly functionError: string | undefined;
+  /** base64 */
+  readonly logResult: string | undefined;
+}
+
+export function readOutput(output: InvokeOutput, measuredMs: number): InvokeEnd {
+  const billing = readReport(output.logResult, measuredMs);
+  const { payload } = output;
+  if (output.functionError === undefined) return { kind: 'answered', payload, billing };
   let errorType = '';
   let detail = '';
   try {
@@ -144,36 +194,42 @@ const REASONS: Readonly<Record<string, RejectReason>> = {
   InvalidParameterValueException: 'bad-request',
 };
 
-export function readError(error: unknown, functionName: string): InvokeRejected {
-  const e = error as {
-    readonly name?: string;
-    readonly message?: string;
-    readonly code?: string;
-    readonly $metadata?: { readonly httpStatusCode?: number };
-    readonly retryAfterSeconds?: string;
-  };
-  const status = e.$metadata?.httpStatusCode;
-  const known = REASONS[e.name ?? ''];
-  const reason: RejectReason =
-    known ??
-    (status === undefined
-      ? 'connection-lost'
-      : status === 429
-        ? 'throttled'
-        : status === 413
-          ? 'request-too-large'
-          : status === 403
-            ? 'denied'
-            : status === 404
-              ? 'no-such-function'
-              : status >= 500
-                ? 'service-error'
-                : 'bad-request');
-  const retryAfterMs = Number(e.retryAfterSeconds) * 1000;
+function reasonOf(name: string, status: number | undefined): RejectReason {
+  const known = REASONS[name];
+  if (known !== undefined) return known;
+  if (status === undefined) return 'connection-lost';
+  if (status === 429) return 'throttled';
+  if (status === 413) return 'request-too-large';
+  if (status === 403) return 'denied';
+  if (status === 404) return 'no-such-function';
+  return status >= 500 ? 'service-error' : 'bad-request';
+}
+
+/** An error of the service: its type in a header, its text in the body. */
+export function readRefusal(answer: HttpAnswer, functionName: string): InvokeRejected {
+  const name = String(answer.headers['x-amzn-errortype'] ?? '').split(':', 1)[0]!;
+  let text = '';
+  try {
+    const body = JSON.parse(answer.body.toString('utf8')) as { message?: string; Message?: string };
+    text = body.message ?? body.Message ?? '';
+  } catch {
+    text = answer.body.toString('utf8').slice(0, 200);
+  }
+  const retryAfterMs = Number(answer.headers['retry-after']) * 1000;
   return {
     kind: 'rejected',
-    reason,
-    detail: `lambda:InvokeFunction ${functionName}: ${e.name ?? 'error'}${e.code ? ` ${e.code}` : ''}: ${e.message ?? ''}`,
+    reason: reasonOf(name, answer.status),
+    detail: `lambda:InvokeFunction ${functionName}: ${name || answer.status}: ${text}`,
     ...(retryAfterMs > 0 ? { retryAfterMs } : {}),
+  };
+}
+
+/** An error before there was an answer: the SDK's, of credentials and settings, or the network's. */
+export function readError(error: unknown, functionName: string): InvokeRejected {
+  const e = error as { readonly name?: string; readonly message?: string; readonly code?: string };
+  return {
+    kind: 'rejected',
+    reason: reasonOf(e.name ?? '', undefined),
+    detail: `lambda:InvokeFunction ${functionName}: ${e.code ?? e.name ?? 'error'}: ${e.message ?? ''}`,
   };
 }
