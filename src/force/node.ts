@@ -46,8 +46,10 @@ export type Failure =
 export interface ForceNode {
   readonly name: ObjectName;
   state: NodeState;
-  /** Kept until the node is at its end. */
+  /** Kept for a bounded number of nodes; read from the store again when the node starts. */
   thunk: Thunk | undefined;
+  /** The thunks it needs, each once; empty when it is at its end. */
+  deps: readonly ObjectName[];
   placement: Placement | undefined;
   /** Dependencies not yet done. */
   missing: number;

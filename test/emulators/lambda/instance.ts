@@ -128,6 +128,7 @@ export class Instance {
       child.once('error', reject);
       child.once('exit', (code, signal) => {
         this.dead = true;
+        this.#ready?.();
         reject(new Error(`instance ended at its start: ${code ?? signal}`));
         this.#current?.finish({ kind: 'exit' });
       });
@@ -146,7 +147,7 @@ export class Instance {
     if (!this.#poll && !this.dead)
       await new Promise<void>((resolve) => {
         this.#ready = resolve;
-        this.#child!.once('exit', () => resolve());
+        if (this.dead) resolve();
       });
     const startedMs = performance.now();
     const initMs = this.#initMs;
