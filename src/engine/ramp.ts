@@ -22,8 +22,8 @@ export class Ramp {
   #inFlight = 0;
   /** Instances that are there as far as we know. */
   #instances = 0;
-  #tokens: number;
-  #refilledMs: number;
+  /** When the last instances were started, as far as we know; oldest first. */
+  readonly #starts: number[] = [];
   #usedMs: number;
   #pausedUntilMs = 0;
   readonly #waiting: { readonly go: () => void; readonly signal: AbortSignal }[] = [];
@@ -40,9 +40,7 @@ export class Ramp {
         this.#timer = setTimeout(act, delayMs);
       });
     this.#perRamp = options.instancesPerRamp ?? RAMP_INSTANCES;
-    this.#tokens = this.#perRamp;
-    this.#refilledMs = this.#now();
-    this.#usedMs = this.#refilledMs;
+    this.#usedMs = this.#now();
   }
 
   get inFlight(): number {
@@ -53,12 +51,9 @@ export class Ramp {
     return this.#waiting.length - this.#head;
   }
 
-  #refill(now: number): void {
-    this.#tokens = Math.min(
-      this.#perRamp,
-      this.#tokens + ((now - this.#refilledMs) * this.#perRamp) / RAMP_MS,
-    );
-    this.#refilledMs = now;
+  /** In any 10 seconds, not on average: an allowance that refills would let twice as many through in the first. */
+  #forgetStarts(now: number): void {
+    while (this.#starts.length > 0 && now - this.#starts[0]! > RAMP_MS) this.#starts.shift();
     if (this.#inFlight === 0 && now - this.#usedMs > WARM_MS) this.#instances = 0;
     this.#usedMs = now;
   }
@@ -80,10 +75,10 @@ export class Ramp {
     if (this.#inFlight >= this.#o.inFlightMax) return false;
     const now = this.#now();
     if (now < this.#pausedUntilMs) return false;
-    this.#refill(now);
+    this.#forgetStarts(now);
     if (this.#inFlight >= this.#instances) {
-      if (this.#tokens < 1) return false;
-      this.#tokens--;
+      if (this.#starts.length >= this.#perRamp) return false;
+      this.#starts.push(now);
       this.#instances++;
     }
     this.#inFlight++;
@@ -124,8 +119,8 @@ export class Ramp {
   #arm(): void {
     if (this.#armed || this.#inFlight >= this.#o.inFlightMax) return;
     const now = this.#now();
-    const tokenMs = this.#tokens >= 1 ? 0 : ((1 - this.#tokens) * RAMP_MS) / this.#perRamp;
-    const delayMs = Math.max(1, Math.ceil(Math.max(this.#pausedUntilMs - now, tokenMs)));
+    const rampMs = this.#starts.length < this.#perRamp ? 0 : this.#starts[0]! + RAMP_MS - now + 1;
+    const delayMs = Math.max(1, Math.ceil(Math.max(this.#pausedUntilMs - now, rampMs)));
     this.#armed = true;
     this.#later(delayMs, () => {
       this.#armed = false;
