@@ -1,6 +1,7 @@
 // Gives sessions the engine they ask for. What is dear to set up (clients, what the store is known to hold, captured
 // toolchains) is shared by the sessions of a server; what is counted is each session's own.
 
+import { functionSizes } from '../deploy/function-sizes.ts';
 import type { EngineChoice } from '../engine/choice.ts';
 import { CostMeter } from '../engine/cost.ts';
 import type { Engine, ForceJob } from '../engine/engine.ts';
@@ -23,7 +24,6 @@ import type { Toolchains } from '../toolchain/toolchain.ts';
 import { placeOf } from '../worker/place-of.ts';
 import { lambdaNotes } from './cloud-notes.ts';
 import { CliError, EXIT } from './exit.ts';
-import { functionSizes } from './function-sizes.ts';
 
 export interface EnginesParts {
   readonly local: Engine;

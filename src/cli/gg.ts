@@ -227,6 +227,37 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
       run(async () => (await import('./upkeep.ts')).doctor(loadSettings(flags, process.env))),
     )
     .command(
+      'deploy <TARGET>',
+      'put bucket, role and functions where --engine lambda needs them; shows the plan first',
+      (y) =>
+        y
+          .positional('TARGET', { type: 'string', demandOption: true, choices: ['lambda'] as const })
+          .option('dry-run', { type: 'boolean', default: false, describe: 'show the plan only' })
+          .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'do not ask' })
+          .option('destroy', { type: 'boolean', default: false, describe: 'take all of it away again' })
+          .option('template', {
+            type: 'boolean',
+            default: false,
+            describe: 'print a CloudFormation template instead',
+          })
+          .option('zip', { type: 'string', describe: "write the worker's zip to this file instead" })
+          .option('remote', { type: 'string', describe: 's3://BUCKET' }),
+      async (args) => {
+        const { deployLambda } = await import('./deploy.ts');
+        code = await deployLambda({
+          settings: loadSettings(
+            args.remote === undefined ? flags : { ...flags, remote: args.remote },
+            process.env,
+          ),
+          dryRun: args['dry-run'] as boolean,
+          yes: args.yes,
+          destroy: args.destroy,
+          template: args.template,
+          zip: args.zip,
+        });
+      },
+    )
+    .command(
       'native',
       false,
       (y) => y,

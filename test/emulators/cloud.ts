@@ -1,5 +1,5 @@
 // Both stand-ins as one cloud, with the worker deployed: for tests, and by hand:
-//   node test/emulators/cloud.ts [--lambda throttles=0.05] [--s3 slowDownRate=0.02] [--outage AFTER_MS,FOR_MS] -- COMMAND...
+//   node test/emulators/cloud.ts [--lambda throttles=0.05] [--s3 slowDownRate=0.02] [--outage AFTER_INVOCATIONS,FOR_MS] -- COMMAND...
 // runs COMMAND with the environment that makes gg use it, and prints counters at its end.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildWorker } from '../../scripts/build-worker.ts';
-import { functionSizes } from '../../src/cli/function-sizes.ts';
+import { functionSizes } from '../../src/deploy/function-sizes.ts';
 import type { FaultShares } from './lambda/faults.ts';
 import type { ServiceLimits } from './lambda/functions.ts';
 import { LambdaEmulator } from './lambda/server.ts';
@@ -95,8 +95,12 @@ if (import.meta.main) {
     limits: shares(values.limit),
   });
   if (values.outage !== undefined) {
-    const [afterMs, forMs] = values.outage.split(',').map(Number);
-    setTimeout(() => cloud.s3.faults.startOutage(forMs!), afterMs);
+    const [invocations, forMs] = values.outage.split(',').map(Number);
+    const watch = setInterval(() => {
+      if ((cloud.lambda.seen.get('ok') ?? 0) < invocations!) return;
+      clearInterval(watch);
+      cloud.s3.faults.startOutage(forMs!);
+    }, 50);
   }
   const child = spawn(positionals[0]!, positionals.slice(1), {
     stdio: 'inherit',
