@@ -222,9 +222,12 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     )
     .command(
       'doctor',
-      'check what a build needs',
-      (y) => y,
-      run(async () => (await import('./upkeep.ts')).doctor(loadSettings(flags, process.env))),
+      'check what a build needs; with --engine lambda also the cloud, by one real invocation',
+      (y) => y.option('engine', { type: 'string', describe: 'local, lambda' }),
+      async (args) => {
+        const asked = args.engine === undefined ? flags : { ...flags, engine: args.engine };
+        code = await (await import('./upkeep.ts')).doctor(loadSettings(asked, process.env));
+      },
     )
     .command(
       'deploy <TARGET>',
