@@ -21,7 +21,7 @@ import { captureToolchain } from '../src/toolchain/capture.ts';
 import { Toolchains } from '../src/toolchain/toolchain.ts';
 import { BlobCache } from '../src/worker/blob-cache.ts';
 import { checkItem, commandOf, environmentOf, layOut } from '../src/worker/layout.ts';
-import { Root } from '../src/worker/root.ts';
+import { Slots } from '../src/worker/slots.ts';
 import { createLog } from '../src/worker/vroot-log.ts';
 
 const PATH = '/usr/bin:/bin';
@@ -75,6 +75,7 @@ try {
     `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}, ${spawnSync('gcc', ['--version']).stdout.toString().split('\n')[0]}`,
   );
   const cache = new BlobCache(join(home, 'worker'), 1 << 30);
+  const slots = new Slots(join(home, 'worker'));
   for (const unit of UNITS) {
     writeFileSync(join(project, unit.source), unit.text);
     const realTool = `/usr/bin/${unit.tool}`;
@@ -87,7 +88,10 @@ try {
     });
     if (captured.kind === 'unsupported') throw new Error(`${captured.reason}: ${captured.detail}`);
     console.log(`${unit.label}: toolchain captured in ${(performance.now() - before).toFixed(0)} ms`);
-    const listed = spawnSync(unit.tool, ['-O2', '-M', '-MT', 'x', unit.source], { cwd: project, env: { PATH } });
+    const listed = spawnSync(unit.tool, ['-O2', '-M', '-MT', 'x', unit.source], {
+      cwd: project,
+      env: { PATH },
+    });
     const reads = listed.stdout
       .toString()
       .split(/[\s\\]+/)
@@ -126,9 +130,9 @@ try {
         env: { PATH },
       });
       const b = performance.now();
-      const root = new Root(join(home, `root-${i}`));
+      const slot = slots.take(captured.name, captured.manifest, (blob) => cache.path(blob));
+      const { root } = slot;
       layOut(root, {
-        manifest: captured.manifest,
         item,
         thunk,
         resolveValue: (input) => input as ObjectName,
@@ -145,7 +149,7 @@ try {
       const d = performance.now();
       if (run.status !== 0 || inRoot.status !== 0) throw new Error(`${run.stderr}${inRoot.stderr}`);
       rmSync(`${root.path}${project}/out.o`);
-      root.remove(['/tmp'], 10);
+      slots.give(slot, root.clean(['/tmp'], 10).length === 0);
       const e = performance.now();
       rmSync(log);
       plain.push(b - a);

@@ -20,7 +20,7 @@ import type { ToolchainManifest } from '../../src/toolchain/manifest.ts';
 import { Toolchains } from '../../src/toolchain/toolchain.ts';
 import { BlobCache } from '../../src/worker/blob-cache.ts';
 import { checkItem, commandOf, environmentOf, layOut } from '../../src/worker/layout.ts';
-import { Root } from '../../src/worker/root.ts';
+import { Slots } from '../../src/worker/slots.ts';
 import { createLog, readLog } from '../../src/worker/vroot-log.ts';
 import { PATH, query, WorkerRig } from '../unit/worker/rig.ts';
 
@@ -165,9 +165,9 @@ test('in a virtual root nothing outside of it is opened', { skip }, async () => 
   await cache.hold(blobs, {
     fetch: async (name, absPath) => writeFileSync(absPath, readFileSync(join(rig.remote, name))),
   });
-  const root = new Root(join(rig.home, 'traced', 'root'));
+  const name = (await rig.captured()).name;
+  const { root } = new Slots(join(rig.home, 'traced')).take(name, manifest, (blob) => cache.path(blob));
   layOut(root, {
-    manifest,
     item,
     thunk,
     resolveValue: (name) => name as ObjectName,
