@@ -94,7 +94,6 @@ export interface Layout {
 }
 
 export interface LayoutOptions {
-  readonly manifest: ToolchainManifest;
   readonly item: WorkItem;
   readonly thunk: Thunk;
   /** Values of the inputs, by the name the thunk has for them. */
@@ -102,11 +101,12 @@ export interface LayoutOptions {
   readonly pathOf: (name: ObjectName) => string;
 }
 
-/** @throws RootError when two things want one place; the root is to be removed then. */
+/**
+ * Adds a thunk's files to a root that holds its toolchain.
+ * @throws RootError when two things want one place; the root is not to be used any more.
+ */
 export function layOut(root: Root, options: LayoutOptions): Layout {
-  const { manifest, item, thunk, resolveValue, pathOf } = options;
-  for (const [path, target] of manifest.links) root.link(path, target);
-  for (const [path, name] of manifest.files) root.file(path, name, pathOf(name));
+  const { item, thunk, resolveValue, pathOf } = options;
   root.directory(item.cwd);
   for (const path of scratchOf(thunk)) root.directory(path);
   const classes = mtimeClasses(thunk);

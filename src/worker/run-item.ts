@@ -1,5 +1,5 @@
 // Runs one checked thunk below a root of its own and looks at what it did there.
-import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import { basename, join, posix } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { Thunk } from '../ir/thunk.ts';
@@ -8,7 +8,8 @@ import type { ToolchainManifest } from '../toolchain/manifest.ts';
 import { absolute, commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
 import type { WorkFailedReason, WorkItem } from './messages.ts';
 import { type ProcessEnd, runProcess } from './process.ts';
-import { Root, RootError } from './root.ts';
+import { RootError } from './root.ts';
+import type { Slot, Slots } from './slots.ts';
 import { createLog, readLog, type VrootLog } from './vroot-log.ts';
 
 /** Misses and undeclared names handed back; beyond that the thunk is plainly wrong. */
@@ -22,8 +23,9 @@ export interface RunItemOptions {
   readonly thunk: Thunk;
   readonly resolveValue: (name: string) => ObjectName;
   readonly pathOf: (name: ObjectName) => string;
-  /** A directory that does not exist yet, absolute and canonical; gone afterwards. */
-  readonly workDirectory: string;
+  readonly slots: Slots;
+  /** The manifest's name. */
+  readonly toolchain: ObjectName;
   /** Takes a finished output; the file is moved. */
   readonly keep: (name: ObjectName, absPath: string) => void;
   readonly timeoutMs: number;
@@ -53,29 +55,53 @@ const failed = (reason: WorkFailedReason, detail: string): ItemFailed => ({ kind
 
 /** Never rejects for what the thunk or the tool is. */
 export async function runItem(options: RunItemOptions): Promise<ItemRan | ItemFailed> {
-  const { workDirectory } = options;
-  if (UNUSABLE_ROOT.test(workDirectory))
-    return failed('start-failed', `${workDirectory}: not usable as a root`);
-  mkdirSync(workDirectory, { mode: 0o755 });
-  try {
-    return await runBelow(options);
-  } catch (error) {
-    if (error instanceof RootError || error instanceof Refused) return failed('refused', error.message);
-    throw error;
-  } finally {
-    rmSync(workDirectory, { recursive: true, force: true });
-  }
-}
-
-async function runBelow(options: RunItemOptions): Promise<ItemRan | ItemFailed> {
-  const { manifest, item, thunk, workDirectory } = options;
-  const started = performance.now();
   const bitcode = foreignInput(options);
   if (bitcode !== undefined)
     return failed('refused', `${bitcode}: LLVM bitcode needs a plugin that is not captured`);
-  const root = new Root(join(workDirectory, 'root'));
-  const { outputs } = layOut(root, options);
-  const logPath = join(workDirectory, 'log');
+  const started = performance.now();
+  try {
+    const { slot, outputs } = prepare(options, false);
+    let clean = false;
+    try {
+      const { result, left } = await runIn(slot, outputs, options, started);
+      clean = left.length === 0;
+      return result;
+    } finally {
+      options.slots.give(slot, clean);
+    }
+  } catch (error) {
+    if (error instanceof RootError || error instanceof Refused) return failed('refused', error.message);
+    throw error;
+  }
+}
+
+/** A slot with the thunk's files in it. What stands in the way may be an earlier run's directory: then in a fresh one. */
+function prepare(
+  options: RunItemOptions,
+  fresh: boolean,
+): { readonly slot: Slot; readonly outputs: ReadonlyMap<string, string> } {
+  const slot = options.slots.take(options.toolchain, options.manifest, options.pathOf, fresh);
+  try {
+    if (UNUSABLE_ROOT.test(slot.directory)) throw new Refused(`${slot.directory} is not usable as a root`);
+    const { outputs } = layOut(slot.root, options);
+    return { slot, outputs };
+  } catch (error) {
+    const { used } = slot;
+    options.slots.give(slot, false);
+    if (error instanceof RootError && used) return prepare(options, true);
+    throw error;
+  }
+}
+
+async function runIn(
+  slot: Slot,
+  outputs: ReadonlyMap<string, string>,
+  options: RunItemOptions,
+  started: number,
+): Promise<{ readonly result: ItemRan | ItemFailed; readonly left: readonly string[] }> {
+  const { manifest, item, thunk } = options;
+  const { root } = slot;
+  const logPath = join(slot.directory, 'log');
   createLog(logPath);
   const laidOut = performance.now();
   const end = await runProcess({
@@ -87,22 +113,27 @@ async function runBelow(options: RunItemOptions): Promise<ItemRan | ItemFailed> 
   });
   const ran = performance.now();
   const log = readLog(logPath);
+  rmSync(logPath);
   const bad = badEnd(end, options) ?? badLog(log);
   const taken: { readonly tag: string; readonly path: string }[] = [];
   const missing: string[] = [];
   for (const output of thunk.outputs) {
-    const path = join(workDirectory, `output-${taken.length}`);
+    const path = join(slot.directory, `output-${taken.length}`);
     if (root.take(outputs.get(output.tag)!, path)) taken.push({ tag: output.tag, path });
     else missing.push(output.path);
   }
-  const left = root.remove(scratchOf(thunk), NAMES_MAX);
-  if (bad) return bad;
+  const left = root.clean(scratchOf(thunk), NAMES_MAX);
+  const discard = (result: ItemFailed): { readonly result: ItemFailed; readonly left: readonly string[] } => {
+    for (const { path } of taken) rmSync(path, { force: true });
+    return { result, left };
+  };
+  if (bad) return discard(bad);
   if (end.exitCode === 0) {
-    if (missing.length > 0) return failed('output-missing', missing[0]!);
+    if (missing.length > 0) return discard(failed('output-missing', missing[0]!));
     if (left.length > 0)
-      return failed('refused', `the tool left ${left[0]}, which the thunk does not declare`);
-  }
-  return {
+      return discard(failed('refused', `the tool left ${left[0]}, which the thunk does not declare`));
+  } else for (const { path } of taken) rmSync(path, { force: true });
+  const result: ItemRan = {
     kind: 'ran',
     exitCode: end.exitCode,
     stdout: end.stdout,
@@ -118,6 +149,7 @@ async function runBelow(options: RunItemOptions): Promise<ItemRan | ItemFailed> 
     cpuMs: log.cpuMs,
     rssMaxBytes: log.rssMaxBytes,
   };
+  return { result, left };
 }
 
 function badEnd(end: ProcessEnd, options: RunItemOptions): ItemFailed | undefined {

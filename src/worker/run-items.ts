@@ -1,7 +1,6 @@
 // Runs a request's thunks, one after the other, below roots of their own. Outputs of earlier ones are inputs of later ones
 // without leaving the machine.
-import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { isThunk, isValue, type ObjectName, outputRef, sizeOf } from '../ir/name.ts';
 import type { Thunk } from '../ir/thunk.ts';
 import { BadManifestError, decodeManifest, type ToolchainManifest } from '../toolchain/manifest.ts';
@@ -17,6 +16,7 @@ import type {
   WorkRequest,
 } from './messages.ts';
 import { type ItemRan, runItem } from './run-item.ts';
+import { Slots } from './slots.ts';
 
 /** Bytes of inline outputs of one answer, before base64: Lambda allows 6 MB, and what tools print needs room too. */
 const INLINE_TOTAL_BYTES_MAX = 2 * 1024 * 1024;
@@ -29,19 +29,27 @@ export interface RunItemsOptions {
   readonly signal: AbortSignal;
 }
 
-const caches = new Map<string, BlobCache>();
+interface Warm {
+  readonly cache: BlobCache;
+  readonly slots: Slots;
+}
+
+const warmByDirectory = new Map<string, Warm>();
 const manifests = new Map<ObjectName, ToolchainManifest>();
-let serial = 0;
+
+function warmOf(directory: string, bytesMax?: number): Warm {
+  let warm = warmByDirectory.get(directory);
+  if (!warm) {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    warm = { cache: new BlobCache(directory, bytesMax), slots: new Slots(directory) };
+    warmByDirectory.set(directory, warm);
+  }
+  return warm;
+}
 
 /** The warm cache of a worker's directory; its counters are what `WorkResponse.worker` reports. */
 export function blobCacheOf(directory: string, bytesMax?: number): BlobCache {
-  let cache = caches.get(directory);
-  if (!cache) {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
-    cache = new BlobCache(directory, bytesMax);
-    caches.set(directory, cache);
-  }
-  return cache;
+  return warmOf(directory, bytesMax).cache;
 }
 
 /** @returns one result per item, in order, ending with the first that failed or exited other than 0. Never rejects. */
@@ -82,6 +90,7 @@ class Run {
   readonly #request: WorkRequest;
   readonly #o: RunItemsOptions;
   readonly #cache: BlobCache;
+  readonly #slots: Slots;
   readonly #held: ObjectName[] = [];
   /** Outputs of earlier items: reference to value. */
   readonly #made = new Map<string, ObjectName>();
@@ -90,7 +99,9 @@ class Run {
   constructor(request: WorkRequest, options: RunItemsOptions) {
     this.#request = request;
     this.#o = options;
-    this.#cache = blobCacheOf(options.directory);
+    const { cache, slots } = warmOf(options.directory);
+    this.#cache = cache;
+    this.#slots = slots;
   }
 
   end(): void {
@@ -136,7 +147,8 @@ class Run {
       thunk,
       resolveValue: (name) => this.#valueOf(name),
       pathOf: (name) => this.#cache.path(name),
-      workDirectory: join(realpathSync(this.#o.directory), `run-${process.pid}-${serial++}`),
+      slots: this.#slots,
+      toolchain: this.#request.toolchain,
       keep: (name, absPath) => {
         this.#cache.add(name, absPath);
         this.#held.push(name);

@@ -1,14 +1,6 @@
 // Requests to runItems over directories, with a toolchain captured once.
 import { spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -151,8 +143,14 @@ export class WorkerRig {
     );
   }
 
-  /** What stands in the worker's directory beside its cache. */
-  leftovers(): string[] {
-    return readdirSync(this.directory).filter((name) => name !== 'blobs');
+  /** Files in the worker's directory that neither its cache nor the toolchain in its roots accounts for. */
+  async leftovers(): Promise<string[]> {
+    const { manifest } = await this.captured();
+    const own = new Set([...manifest.files.map(([path]) => path), ...manifest.links.map(([path]) => path)]);
+    return spawnSync('find', [this.directory, '!', '-type', 'd'], { encoding: 'utf8' })
+      .stdout.split('\n')
+      .map((path) => path.slice(this.directory.length))
+      .filter((path) => path !== '' && !path.startsWith('/blobs/'))
+      .filter((path) => !own.has(path.replace(/^\/slot-\d+-\d+\/root/, '')));
   }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { nameThunk, nameValue, type ObjectName, outputRef } from '../../../src/ir/name.ts';
 import type { WorkDone, WorkFailed } from '../../../src/worker/messages.ts';
 import { blobCacheOf } from '../../../src/worker/run-items.ts';
@@ -20,9 +20,12 @@ function done(result: WorkDone | WorkFailed | undefined): WorkDone {
   return result;
 }
 
+afterEach(async () => {
+  assert.deepEqual(await rig.leftovers(), []);
+});
+
 function failed(result: WorkDone | WorkFailed | undefined): WorkFailed {
   assert.ok(result?.kind === 'failed', JSON.stringify(result));
-  assert.deepEqual(rig.leftovers(), []);
   return result;
 }
 
@@ -39,7 +42,6 @@ test('a compile', async () => {
   assert.equal(result.exitCode, 0, Buffer.from(result.stderr, 'base64').toString());
   assert.equal(bytes(result).toString('latin1', 1, 4), 'ELF');
   assert.ok(result.timings.cpuMs > 0 && result.timings.runMs > 0);
-  assert.deepEqual(rig.leftovers(), []);
 });
 
 test('a chain: intermediate bytes stay, the second item reads them', async () => {
