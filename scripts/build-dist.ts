@@ -11,6 +11,6 @@ await build({
   target: 'node22',
   sourcemap: 'linked',
   // yargs reads its translations from its own folder.
-  external: ['yargs', '@aws-sdk/*'],
+  external: ['yargs', '@aws-sdk/*', '@redis/client'],
   logLevel: 'warning',
 });

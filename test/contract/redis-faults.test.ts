@@ -62,8 +62,7 @@ test('a piece of a large blob that was evicted', options, async (t) => {
   const bytes = randomBytesOf(LARGE_BYTES, 2);
   const name = nameValue(bytes);
   await store.put(name, bytes);
-  const client = await createClient({ url: server.url }).connect();
-  t.after(() => client.destroy());
+  const client = await admin(t, { url: server.url });
   assert.equal(await client.del(`gg:v1:cas:${name}:1`), 1);
   await assert.rejects(store.get(name), reason('missing-blob'));
   await open(t, server).put(name, bytes);
@@ -90,8 +89,7 @@ test('who may not', options, async (t) => {
     open(t, server, { password: 'wrong' }).put(nameValue(bytes), bytes),
     reason('no-credentials'),
   );
-  const client = await createClient({ url: server.url, password: 'secret' }).connect();
-  t.after(() => client.destroy());
+  const client = await admin(t, { url: server.url, password: 'secret' });
   await client.sendCommand([
     'ACL',
     'SETUSER',
