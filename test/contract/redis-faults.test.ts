@@ -28,6 +28,16 @@ function open(t: TestContext, server: RedisControl, more: RedisStoreOptions = {}
   return store;
 }
 
+/** A client of the tests' own. */
+async function admin(t: TestContext, options: { readonly url: string; readonly password?: string }) {
+  const client = createClient(options);
+  // The server may end before it.
+  client.on('error', () => {});
+  await client.connect();
+  t.after(() => client.destroy());
+  return client;
+}
+
 test(
   'a server that restarts empty: commands are retried, what it held is reported missing',
   options,
