@@ -154,7 +154,8 @@ export class S3Wire {
         }),
         options,
       );
-      const bytes = Buffer.from(await answer.Body!.transformToByteArray());
+      const array = await answer.Body!.transformToByteArray();
+      const bytes = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
       this.counters.receivedBytes += bytes.length;
       if (answer.ContentLength !== undefined && answer.ContentLength !== bytes.length)
         throw Object.assign(new Error('the answer ended early'), { code: 'ECONNRESET' });
