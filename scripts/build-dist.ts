@@ -12,7 +12,7 @@ await build({
   target: 'node22',
   sourcemap: 'linked',
   // yargs reads its translations from its own folder.
-  external: ['yargs', '@aws-sdk/*'],
+  external: ['yargs', '@aws-sdk/*', '@redis/client'],
   logLevel: 'warning',
 });
 

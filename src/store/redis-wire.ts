@@ -3,7 +3,7 @@ import type * as Redis from '@redis/client';
 import { Gate } from './gate.ts';
 import { classifyRedis } from './redis-errors.ts';
 import type { RemoteAddress, RemoteCounters } from './remote.ts';
-import { RETRY_POLICY, type RetryPolicy, retry } from './retry.ts';
+import { listingPolicy, RETRY_POLICY, type RetryPolicy, retry } from './retry.ts';
 
 export type RedisAddress = Extract<RemoteAddress, { kind: 'redis' }>;
 
@@ -85,6 +85,7 @@ export class RedisWire {
     signal: AbortSignal | undefined,
     run: (connection: Connection) => Promise<T>,
   ): Promise<T> {
+    const policy = this.#options.retryPolicy ?? RETRY_POLICY;
     return retry(
       () =>
         this.#gate.run(async () => {
@@ -93,7 +94,7 @@ export class RedisWire {
           return result;
         }),
       {
-        policy: this.#options.retryPolicy ?? RETRY_POLICY,
+        policy: what.startsWith('SCAN ') ? listingPolicy(policy) : policy,
         classify: (error) => classifyRedis(error, what),
         signal,
         onRetry: (failure) => {

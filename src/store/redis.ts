@@ -22,6 +22,7 @@ import {
   type RemoteUse,
 } from './remote.ts';
 import type { Reduction } from './store.ts';
+import { Whereabouts } from './whereabouts.ts';
 
 export interface RedisStoreOptions extends RedisWireOptions, RemoteUse {
   /** Blobs and reductions nobody read or wrote for so long go away. Absent: they stay. */
@@ -39,9 +40,7 @@ export class RedisStore implements RemoteStore {
   readonly address: RedisAddress;
   readonly #wire: RedisWire;
   readonly #options: RedisStoreOptions;
-  readonly #known = new Set<number>();
-  /** Forgotten ones: the next put overwrites. */
-  readonly #damaged = new Set<number>();
+  readonly #blobs = new Whereabouts();
   readonly #puts = new Map<ObjectName, Promise<void>>();
   /** Removals of damaged values under way. */
   readonly #removals = new Map<ObjectName, Promise<void>>();
@@ -69,7 +68,7 @@ export class RedisStore implements RemoteStore {
   }
 
   known(name: ObjectName): boolean {
-    return this.#known.has(fingerprint(name));
+    return this.#blobs.known(name);
   }
 
   prepare(options: RemoteOptions = {}): Promise<void> {
@@ -88,7 +87,8 @@ export class RedisStore implements RemoteStore {
       (key) => {
         const kind = [blobs, reductions].find((k) => key.startsWith(k));
         if (kind === undefined || !parseRef(key.slice(kind.length))) return;
-        (kind === blobs ? this.#known : reduced).add(fingerprint(key.slice(kind.length)));
+        if (kind === blobs) this.#blobs.noteSingle(key.slice(kind.length));
+        else reduced.add(fingerprint(key.slice(kind.length)));
       },
       signal,
     );
@@ -109,16 +109,18 @@ export class RedisStore implements RemoteStore {
       throw new RemoteError('read-only', `${this.address.url} is used read-only; ${name} is not in it`);
     // A removal that came late would take the new value with it.
     await this.#removals.get(name);
-    const print = fingerprint(name);
-    const options = { ifAbsent: !this.#damaged.has(print), ttlSeconds: this.#options.ttlSeconds, signal };
+    const options = {
+      ifAbsent: !this.#blobs.isForgotten(name),
+      ttlSeconds: this.#options.ttlSeconds,
+      signal,
+    };
     const sizeBytes = sizeOf(name);
     const inChunks = sizeBytes > CHUNK_BYTES;
     await this.#memory.run(inChunks ? CHUNKS_AHEAD_MAX * CHUNK_BYTES : sizeBytes, async () => {
       if (inChunks) await this.#putChunks(name, source, options);
       else await this.#wire.set(this.#key('cas', name), await readSource(name, source), options);
     });
-    this.#damaged.delete(print);
-    this.#known.add(print);
+    this.#blobs.noteStored(name);
   }
 
   async #putChunks(
@@ -186,7 +188,7 @@ export class RedisStore implements RemoteStore {
   async #found<T>(name: ObjectName, read: () => Promise<T>): Promise<T> {
     try {
       const result = await read();
-      this.#known.add(fingerprint(name));
+      this.#blobs.noteSingle(name);
       return result;
     } catch (error) {
       if (
@@ -219,9 +221,7 @@ export class RedisStore implements RemoteStore {
   }
 
   forget(name: ObjectName): void {
-    const print = fingerprint(name);
-    this.#known.delete(print);
-    this.#damaged.add(print);
+    this.#blobs.forget(name);
     if (this.#options.readOnly || this.#removals.has(name)) return;
     const removal = this.#wire
       .delete(this.#key('cas', name))
@@ -234,9 +234,7 @@ export class RedisStore implements RemoteStore {
   }
 
   noteStored(name: ObjectName): void {
-    const print = fingerprint(name);
-    this.#known.add(print);
-    this.#damaged.delete(print);
+    this.#blobs.noteStored(name);
   }
 
   hints(): PackHints {

@@ -12,6 +12,13 @@ export interface RetryPolicy {
 /** Twelve tries wait 18 s in the mean and 36 s at most: an outage of 10 s is ridden out. */
 export const RETRY_POLICY: RetryPolicy = { triesMax: 12, baseMs: 100, capMs: 5000 };
 
+/** Of listings, which stand at the beginning: who cannot reach the service is to know within a second or two. */
+const LISTING_TRIES_MAX = 5;
+
+export function listingPolicy(policy: RetryPolicy): RetryPolicy {
+  return { ...policy, triesMax: Math.min(policy.triesMax, LISTING_TRIES_MAX) };
+}
+
 /** A call that failed, and whether the same call may do better a little later. */
 export interface Failure {
   readonly reason: RemoteErrorReason;

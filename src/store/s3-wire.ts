@@ -2,7 +2,7 @@
 import type * as Sdk from '@aws-sdk/client-s3';
 import { Gate } from './gate.ts';
 import { type RemoteAddress, type RemoteCounters, RemoteError } from './remote.ts';
-import { RETRY_POLICY, type RetryPolicy, retry } from './retry.ts';
+import { listingPolicy, RETRY_POLICY, type RetryPolicy, retry } from './retry.ts';
 import { classifyS3 } from './s3-errors.ts';
 
 export type S3Address = Extract<RemoteAddress, { kind: 's3' }>;
@@ -94,6 +94,7 @@ export class S3Wire {
     run: (tools: Tools, options: { abortSignal?: AbortSignal }) => Promise<T>,
   ): Promise<T> {
     const resource = `s3://${this.address.bucket}/${key}`;
+    const policy = this.#options.retryPolicy ?? RETRY_POLICY;
     return retry(
       () =>
         this.gate.run(async () => {
@@ -103,7 +104,7 @@ export class S3Wire {
           return result;
         }),
       {
-        policy: this.#options.retryPolicy ?? RETRY_POLICY,
+        policy: action === 'ListBucket' ? listingPolicy(policy) : policy,
         classify: (error) => classifyS3(error, `s3:${action}`, resource),
         signal,
         onRetry: (failure) => {
@@ -153,7 +154,8 @@ export class S3Wire {
         }),
         options,
       );
-      const bytes = Buffer.from(await answer.Body!.transformToByteArray());
+      const array = await answer.Body!.transformToByteArray();
+      const bytes = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
       this.counters.receivedBytes += bytes.length;
       if (answer.ContentLength !== undefined && answer.ContentLength !== bytes.length)
         throw Object.assign(new Error('the answer ended early'), { code: 'ECONNRESET' });

@@ -11,13 +11,12 @@
 // is removed as well, where that is allowed: it would make the puts of those who do not know believe they have been served.
 import { createHash } from 'node:crypto';
 import { type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
-import { inOrder, mismatch, readPieces, readSource, writeVerified } from './blob-files.ts';
+import { inOrder, mismatch, readSource, writeVerified } from './blob-files.ts';
 import { Budget } from './gate.ts';
 import { PackReads } from './pack-reads.ts';
 import { type NamedBlob, Packer } from './packer.ts';
 import {
   fingerprint,
-  isPackName,
   makePack,
   nameLike,
   PACK_BLOB_BYTES_MAX,
@@ -25,7 +24,6 @@ import {
   PACK_BYTES_MAX,
   type PackHints,
   type PackPlace,
-  packSize,
   readIndex,
 } from './packs.ts';
 import { decodeReduction, encodeReduction } from './reductions.ts';
@@ -40,15 +38,15 @@ import {
 import { abortable } from './retry.ts';
 import { S3Indexes } from './s3-indexes.ts';
 import { listNames } from './s3-listing.ts';
+import { PART_BYTES, PARTS_AHEAD_MAX, putParts } from './s3-parts.ts';
 import { type S3Address, S3Wire, type S3WireOptions } from './s3-wire.ts';
 import type { Reduction } from './store.ts';
+import { Whereabouts } from './whereabouts.ts';
 
 export type S3StoreOptions = S3WireOptions & RemoteUse;
 
-/** Larger blobs go up in parts; S3 wants at least 5 MB a part and allows 10,000. */
+/** Larger blobs go up in parts. */
 const MULTIPART_ABOVE_BYTES = 16 * 1024 * 1024;
-const PART_BYTES = 8 * 1024 * 1024;
-const PARTS_AHEAD_MAX = 4;
 /** Larger blobs come down in ranges, each retried by itself. */
 const RANGE_BYTES = 8 * 1024 * 1024;
 const RANGES_AHEAD_MAX = 4;
@@ -63,11 +61,7 @@ export class S3Store implements RemoteStore {
   readonly address: S3Address;
   readonly #wire: S3Wire;
   readonly #use: RemoteUse;
-  /** Fingerprints of blobs that are objects of their own. */
-  readonly #single = new Set<number>();
-  readonly #packed = new Map<number, PackPlace>();
-  /** Forgotten ones: the next put overwrites. */
-  readonly #damaged = new Set<number>();
+  readonly #blobs = new Whereabouts();
   readonly #puts = new Map<ObjectName, Promise<void>>();
   /** Removals of damaged objects under way. */
   readonly #removals = new Map<ObjectName, Promise<void>>();
@@ -97,8 +91,7 @@ export class S3Store implements RemoteStore {
   }
 
   known(name: ObjectName): boolean {
-    const print = fingerprint(name);
-    return this.#single.has(print) || this.#packed.has(print);
+    return this.#blobs.known(name);
   }
 
   prepare(options: RemoteOptions = {}): Promise<void> {
@@ -113,7 +106,7 @@ export class S3Store implements RemoteStore {
     const reduced = new Set<number>();
     const indexes: string[] = [];
     const noteBlob = (name: string): void => {
-      if (parseRef(name)) this.#single.add(fingerprint(name));
+      if (parseRef(name)) this.#blobs.noteSingle(name);
     };
     const noteReduction = (name: string): void => {
       if (parseRef(name)) reduced.add(fingerprint(name));
@@ -125,7 +118,7 @@ export class S3Store implements RemoteStore {
     ]);
     const afterwards = await new S3Indexes(this.#wire, this.#key('indexes', '')).learn(
       indexes,
-      (name, place) => this.#packed.set(fingerprint(name), place),
+      (name, place) => this.#blobs.notePacked(name, place),
       signal,
     );
     this.#reduced = reduced;
@@ -154,50 +147,18 @@ export class S3Store implements RemoteStore {
     this.#mayPut(name);
     // A removal that came late would take the new object with it.
     await this.#removals.get(name);
-    const print = fingerprint(name);
-    const ifAbsent = !this.#damaged.has(print);
+    const ifAbsent = !this.#blobs.isForgotten(name);
     const key = this.#key('cas', name);
     const sizeBytes = sizeOf(name);
     const inParts = sizeBytes > MULTIPART_ABOVE_BYTES;
     await this.#memory.run(inParts ? PARTS_AHEAD_MAX * PART_BYTES : sizeBytes, async () => {
-      if (inParts) await this.#putParts(name, source, { ifAbsent, signal });
+      if (inParts) await putParts(this.#wire, key, name, source, { ifAbsent, signal });
       else {
         const bytes = await readSource(name, source);
         await this.#wire.put(key, bytes, { sha256: name.slice(1, 65), ifAbsent, signal });
       }
     });
-    this.#damaged.delete(print);
-    this.#single.add(print);
-  }
-
-  async #putParts(
-    name: ObjectName,
-    source: BlobSource,
-    options: { readonly ifAbsent: boolean; readonly signal: AbortSignal | undefined },
-  ): Promise<void> {
-    const key = this.#key('cas', name);
-    const uploadId = await this.#wire.createUpload(key, options.signal);
-    let done = false;
-    try {
-      const pieces = readPieces(name, source, PART_BYTES);
-      const count = Math.ceil(sizeOf(name) / PART_BYTES);
-      // Pieces are read one after the other, whoever asks first; the parts travel side by side.
-      let reading: Promise<unknown> = Promise.resolve();
-      const etags: string[] = [];
-      for await (const etag of inOrder(count, PARTS_AHEAD_MAX, async (i) => {
-        const piece = reading.then(() => pieces.next());
-        reading = piece.catch(() => {});
-        const { value } = await piece;
-        if (!value) throw mismatch(name, 'the source');
-        return this.#wire.putPart(key, uploadId, i + 1, value, options.signal);
-      }))
-        etags.push(etag);
-      // The end of the pieces is where their hash is compared.
-      await pieces.next();
-      done = await this.#wire.completeUpload(key, uploadId, etags, options);
-    } finally {
-      if (!done) await this.#wire.abortUpload(key, uploadId);
-    }
+    this.#blobs.noteStored(name);
   }
 
   async putAll(
@@ -222,7 +183,7 @@ export class S3Store implements RemoteStore {
       const source = other ? undefined : open();
       if (other) watch(other);
       else if (source !== undefined) {
-        const byItself = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#damaged.has(fingerprint(name));
+        const byItself = sizeOf(name) > PACK_BLOB_BYTES_MAX || this.#blobs.isForgotten(name);
         if (byItself || this.#use.readOnly) watch(this.put(name, source, options));
         else {
           await this.#packer.ready();
@@ -265,20 +226,19 @@ export class S3Store implements RemoteStore {
       sha256: pack.name.slice(1, 65),
       ifAbsent: false,
     });
-    for (const [name, place] of readIndex(pack.index, pack.name)!.places)
-      this.#packed.set(fingerprint(name), place);
+    for (const [name, place] of readIndex(pack.index, pack.name)!.places) this.#blobs.notePacked(name, place);
   }
 
   async get(name: ObjectName, options: RemoteOptions = {}): Promise<Buffer> {
     const { signal } = options;
     let failure: RemoteError | undefined;
-    const place = this.#placeOf(name);
+    const place = this.#blobs.placeOf(name);
     if (place) {
       const found = await this.#getPacked(name, place, signal);
       if (!(found instanceof RemoteError)) return found;
       // Perhaps it is there by itself as well: put again by somebody who found the pack damaged.
       failure = found;
-      this.#packed.delete(fingerprint(name));
+      this.#blobs.notInPack(name);
     }
     for (let reads = 1; ; reads++) {
       try {
@@ -286,7 +246,7 @@ export class S3Store implements RemoteStore {
         for await (const piece of this.#pieces(name, signal)) pieces.push(piece);
         const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
         if (nameLike(name, bytes) === name) {
-          this.#single.add(fingerprint(name));
+          this.#blobs.noteSingle(name);
           return bytes;
         }
         throw mismatch(name, this.#where(name));
@@ -307,7 +267,7 @@ export class S3Store implements RemoteStore {
         await this.#memory.run(RANGES_AHEAD_MAX * RANGE_BYTES, () =>
           writeVerified(name, absPath, this.#pieces(name, options.signal)),
         );
-        this.#single.add(fingerprint(name));
+        this.#blobs.noteSingle(name);
         return;
       } catch (error) {
         await this.#giveUpOrGoOn(name, error, reads, undefined);
@@ -330,7 +290,7 @@ export class S3Store implements RemoteStore {
       throw error;
     }
     if (error.reason === 'missing-blob') {
-      this.#forgetHere(name);
+      this.#blobs.forget(name);
       throw before ?? error;
     }
     throw error;
@@ -338,11 +298,6 @@ export class S3Store implements RemoteStore {
 
   #where(name: ObjectName): string {
     return `s3://${this.address.bucket}/${this.#key('cas', name)}`;
-  }
-
-  #placeOf(name: ObjectName): PackPlace | undefined {
-    const print = fingerprint(name);
-    return this.#single.has(print) ? undefined : this.#packed.get(print);
   }
 
   /** The verified bytes, or the error when they are not there; other errors are thrown. */
@@ -375,15 +330,8 @@ export class S3Store implements RemoteStore {
     );
   }
 
-  #forgetHere(name: ObjectName): void {
-    const print = fingerprint(name);
-    this.#single.delete(print);
-    this.#packed.delete(print);
-    this.#damaged.add(print);
-  }
-
   forget(name: ObjectName): void {
-    this.#forgetHere(name);
+    this.#blobs.forget(name);
     if (this.#use.readOnly || this.#removals.has(name)) return;
     const removal = this.#wire
       .delete(this.#key('cas', name))
@@ -396,32 +344,15 @@ export class S3Store implements RemoteStore {
   }
 
   noteStored(name: ObjectName): void {
-    const print = fingerprint(name);
-    this.#single.add(print);
-    this.#damaged.delete(print);
+    this.#blobs.noteStored(name);
   }
 
   hints(names: Iterable<ObjectName>): PackHints {
-    const hints: Record<string, Record<string, number>> = {};
-    for (const name of names) {
-      const place = this.#placeOf(name);
-      if (place) {
-        hints[place.pack] ??= {};
-        hints[place.pack]![name.slice(1, 14)] = place.offset;
-      }
-    }
-    return hints;
+    return this.#blobs.hints(names);
   }
 
   learn(hints: PackHints): void {
-    for (const [pack, offsets] of Object.entries(hints)) {
-      if (!isPackName(pack)) continue;
-      for (const [digits, offset] of Object.entries(offsets)) {
-        const fits = Number.isSafeInteger(offset) && offset >= 0 && offset <= packSize(pack);
-        if (fits && /^[0-9a-f]{13}$/.test(digits))
-          this.#packed.set(Number.parseInt(digits, 16), { pack, offset });
-      }
-    }
+    this.#blobs.learn(hints);
   }
 
   async reduction(thunk: ObjectName, options: RemoteOptions = {}): Promise<Reduction | undefined> {

@@ -28,6 +28,16 @@ function open(t: TestContext, server: RedisControl, more: RedisStoreOptions = {}
   return store;
 }
 
+/** A client of the tests' own. */
+async function admin(t: TestContext, options: { readonly url: string; readonly password?: string }) {
+  const client = createClient(options);
+  // The server may end before it.
+  client.on('error', () => {});
+  await client.connect();
+  t.after(() => client.destroy());
+  return client;
+}
+
 test(
   'a server that restarts empty: commands are retried, what it held is reported missing',
   options,
@@ -62,8 +72,7 @@ test('a piece of a large blob that was evicted', options, async (t) => {
   const bytes = randomBytesOf(LARGE_BYTES, 2);
   const name = nameValue(bytes);
   await store.put(name, bytes);
-  const client = await createClient({ url: server.url }).connect();
-  t.after(() => client.destroy());
+  const client = await admin(t, { url: server.url });
   assert.equal(await client.del(`gg:v1:cas:${name}:1`), 1);
   await assert.rejects(store.get(name), reason('missing-blob'));
   await open(t, server).put(name, bytes);
@@ -72,12 +81,12 @@ test('a piece of a large blob that was evicted', options, async (t) => {
 
 test('time to live: what is read lives on, the rest goes', options, async (t) => {
   const server = await start(t);
-  const store = open(t, server, { ttlSeconds: 2 });
+  const store = open(t, server, { ttlSeconds: 3 });
   const [read, unread] = [randomBytesOf(100, 3), randomBytesOf(100, 4)];
   for (const bytes of [read, unread]) await store.put(nameValue(bytes), bytes);
-  await sleep(1300);
+  await sleep(1900);
   await store.get(nameValue(read));
-  await sleep(1300);
+  await sleep(1900);
   assert.deepEqual(await store.get(nameValue(read)), read);
   await assert.rejects(store.get(nameValue(unread)), reason('missing-blob'));
 });
@@ -90,8 +99,7 @@ test('who may not', options, async (t) => {
     open(t, server, { password: 'wrong' }).put(nameValue(bytes), bytes),
     reason('no-credentials'),
   );
-  const client = await createClient({ url: server.url, password: 'secret' }).connect();
-  t.after(() => client.destroy());
+  const client = await admin(t, { url: server.url, password: 'secret' });
   await client.sendCommand([
     'ACL',
     'SETUSER',

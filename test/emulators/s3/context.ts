@@ -14,6 +14,8 @@ export interface Call {
   readonly bucketName: string;
   readonly key: string;
   readonly body: Body;
+  /** The caller has s3:ListBucket: without it S3 does not tell what is missing from what is forbidden. */
+  readonly mayList: boolean;
 }
 
 export interface Answer {

@@ -62,6 +62,7 @@ export function putObject(call: Call): Answer {
 
 function find(call: Call): StoredObject {
   const object = bucketOf(call).objects.get(call.key);
+  if (!object && !call.mayList) throw new S3Error('AccessDenied', 'Access Denied');
   if (!object) throw new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: call.key });
   return object;
 }

@@ -27,6 +27,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { type S3Control, startS3, TEST_KEY } from './server.ts';
 
+const BLIND = { accessKeyId: 'AKBLIND', secretAccessKey: 'x', deny: ['s3:ListBucket'] };
 const DENIED = { accessKeyId: 'AKDENIED', secretAccessKey: 'x', deny: ['s3:PutObject'] };
 const Bucket = 'bucket';
 let s3: S3Control;
@@ -46,7 +47,7 @@ function client(config: S3ClientConfig = {}): S3Client {
 }
 
 before(async () => {
-  s3 = await startS3({ buckets: [Bucket], keys: [TEST_KEY, DENIED] });
+  s3 = await startS3({ buckets: [Bucket], keys: [TEST_KEY, DENIED, BLIND] });
 });
 after(async () => {
   for (const c of clients) c.destroy();
@@ -192,6 +193,10 @@ test('credentials, clocks, regions and permissions are checked', async () => {
     client().send(new ListObjectsV2Command({ Bucket: 'nowhere' })),
     refused('NoSuchBucket', 404),
   );
+  // Whoever may not list is not told what is missing.
+  const absent = new GetObjectCommand({ Bucket, Key: 'absent' });
+  await assert.rejects(denied.send(absent), refused('NoSuchKey', 404));
+  await assert.rejects(client({ credentials: BLIND }).send(absent), refused('AccessDenied', 403));
   s3.setClockOffset(16 * 60 * 1000);
   try {
     const c = client();

@@ -123,7 +123,8 @@ export async function startS3(options: S3Options = {}): Promise<S3Control> {
         `User: arn:aws:iam::000000000000:user/test is not authorized to perform: ${operation.action} on resource: "arn:aws:s3:::${bucketName}${key === '' ? '' : `/${key}`}"`,
       );
     const body = verifyBody(raw, request.headers, signed);
-    const call = { buckets, faults, region, headers: request.headers, query, bucketName, key, body };
+    const mayList = !signed.key.deny?.includes('s3:ListBucket');
+    const call = { buckets, faults, region, headers: request.headers, query, bucketName, key, body, mayList };
     checkOwner(call);
     const result = operation.run(call);
     if (reset === 'after' || (reset === 'amid' && !Buffer.isBuffer(result.body))) throw new Reset();
