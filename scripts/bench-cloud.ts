@@ -95,7 +95,10 @@ export function benchEngine(
   store: LocalStore,
   invoker: Invoker,
   ramp: RampOptions,
-  hostTimes: { readonly finished?: () => void } = {},
+  hooks: {
+    readonly finished?: () => void;
+    readonly expectedMs?: (thunk: ObjectName) => number | undefined;
+  } = {},
 ): BenchEngine {
   const remote = new FullRemote();
   const failures: string[] = [];
@@ -138,9 +141,10 @@ export function benchEngine(
     store,
     engineFor: () => twins,
     placementOf: () => placement,
+    ...(hooks.expectedMs ? { expectedMs: hooks.expectedMs } : {}),
     started: () => {},
     reduced: () => {
-      hostTimes.finished?.();
+      hooks.finished?.();
       return undefined;
     },
     failed: (node) => void failures.push(JSON.stringify(node.failure)),

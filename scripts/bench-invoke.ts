@@ -18,6 +18,17 @@ const IN_FLIGHT = 200;
 const INPUTS = 60;
 const rounds = Number(process.argv[2] ?? 4000);
 
+let answeringMs = 0;
+const instant: Invoker = {
+  invoke: async (_fn, payload) => {
+    const before = performance.now();
+    const answer = answerOf(payload);
+    answeringMs += performance.now() - before;
+    return { kind: 'answered', payload: answer, billing: BILLING };
+  },
+  close: () => {},
+};
+
 /** The other process: answers like a worker behind the service. */
 function serveAnswers(): void {
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
@@ -63,16 +74,6 @@ async function measure(what: string, invoker: Invoker, own: () => number): Promi
 
 async function main(): Promise<void> {
   console.log(`${MACHINE}; ${rounds} thunks of ${INPUTS} inputs, ${IN_FLIGHT} in flight`);
-  let answeringMs = 0;
-  const instant: Invoker = {
-    invoke: async (_fn, payload) => {
-      const before = performance.now();
-      const answer = answerOf(payload);
-      answeringMs += performance.now() - before;
-      return { kind: 'answered', payload: answer, billing: BILLING };
-    },
-    close: () => {},
-  };
   await measure('warm-up', instant, () => answeringMs);
   await measure('engine alone', instant, () => answeringMs);
   const server = fork(new URL(import.meta.url).pathname, ['serve']);
@@ -88,6 +89,13 @@ async function main(): Promise<void> {
   sdk.close();
   server.kill();
 
+  // In a process of its own: what came before left its pages behind.
+  const graph = fork(new URL(import.meta.url).pathname, ['graph'], { execArgv: ['--expose-gc'] });
+  await new Promise((resolve) => graph.once('exit', resolve));
+}
+
+/** Memory of a graph of 100,000 thunks, from nothing to all of them forced. */
+async function measureGraph(): Promise<void> {
   const { store, close } = tidyStore();
   const leaves = wide(store, 100_000, 'm');
   const top = putThunk(
@@ -120,4 +128,5 @@ async function main(): Promise<void> {
 }
 
 if (process.argv[2] === 'serve') serveAnswers();
+else if (process.argv[2] === 'graph') await measureGraph();
 else await main();

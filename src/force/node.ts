@@ -51,6 +51,8 @@ export interface ForceNode {
   /** The thunks it needs, each once; empty when it is at its end. */
   deps: readonly ObjectName[];
   placement: Placement | undefined;
+  /** How long it is expected to take, in any unit; the longest ready one goes first. 0: nothing is known. */
+  weight: number;
   /** Dependencies not yet done. */
   missing: number;
   readonly dependents: ForceNode[];

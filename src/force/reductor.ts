@@ -2,7 +2,7 @@
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
 import type { Engine, Placement, RunDone } from '../engine/engine.ts';
 import { reduceInputs } from '../ir/graph.ts';
-import { baseName, type ObjectName, tagOf } from '../ir/name.ts';
+import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
 import type { Reduction, Store } from '../store/store.ts';
 import { type Failure, type ForceNode, transition } from './node.ts';
@@ -13,6 +13,8 @@ export interface ReductorHost {
   /** Where a node runs; its owners decide. */
   engineFor(node: ForceNode): Engine;
   placementOf(thunk: ObjectName): Placement | undefined;
+  /** Milliseconds a thunk took when it last ran, as far as that is known; without it the bytes it reads stand for them. */
+  expectedMs?(thunk: ObjectName): number | undefined;
   /** The node has its outputs; dependents start when this is done. */
   reduced(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number): Promise<void> | undefined;
   started(node: ForceNode): void;
@@ -28,6 +30,9 @@ const SLICE = 64;
 
 /** Decoded thunks kept until they run; one of a C++ unit holds 100 KB. The others are read again, 0.2 ms each. */
 const THUNKS_HELD_MAX = 2000;
+
+/** What compilers read in a millisecond, very roughly: gcc -O2 takes a second for a megabyte of C with its headers. */
+const BYTES_PER_MS = 1000;
 
 const NO_BYTES = Buffer.alloc(0);
 const NO_NAMES: readonly ObjectName[] = [];
@@ -111,6 +116,7 @@ export class Reductor {
         thunk: undefined,
         deps: NO_NAMES,
         placement: undefined,
+        weight: 0,
         missing: 0,
         dependents: [],
         owners: new Set([owner]),
@@ -137,6 +143,7 @@ export class Reductor {
           node.thunk = thunk;
           this.#held++;
         }
+        node.weight = this.#host.expectedMs?.(name) ?? inputBytes(thunk) / BYTES_PER_MS;
         node.deps = thunkDeps(thunk);
         for (const dep of node.deps) stack.push(dep);
       } catch (error) {
@@ -390,4 +397,10 @@ function unreadable(name: ObjectName, detail: string): Failure {
     kind: 'engine',
     run: { kind: 'failed', reason: 'missing-blob', detail: `thunk ${name}: ${detail}`, transient: false },
   };
+}
+
+function inputBytes(thunk: Thunk): number {
+  let bytes = 0;
+  for (const input of thunk.inputs) if (isValue(input.name)) bytes += sizeOf(input.name);
+  return bytes;
 }

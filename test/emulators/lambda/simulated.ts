@@ -1,6 +1,6 @@
 // Lambda as timers: no processes, no bytes moved, the service's rules kept (ramp, concurrency, cold starts, the way there and
-// back). Its clock runs with real time while somebody computes and jumps ahead when all only wait, so that hours are
-// replayed in seconds and the coordinator's own work still counts.
+// back). Its clock is this process's CPU time, and jumps ahead when all only wait: hours are replayed in seconds, the
+// coordinator's own work counts in full, and what else the machine does counts for nothing.
 import type { InvokeEnd, InvokeOptions, Invoker } from '../../../src/engine/invoker.ts';
 
 /** Turns of the event loop without anything happening before time jumps. */
@@ -21,7 +21,17 @@ export class JumpingClock {
   #idleTurns = 0;
 
   now(): number {
-    return performance.now() + this.#skippedMs;
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000 + this.#skippedMs;
+  }
+
+  /** Computing that is the service's, not the coordinator's: it takes no time. */
+  free<T>(compute: () => T): T {
+    const before = process.cpuUsage();
+    const result = compute();
+    const { user, system } = process.cpuUsage(before);
+    this.#skippedMs -= (user + system) / 1000;
+    return result;
   }
 
   /** Something happened: time runs on its own for a while. */
@@ -141,7 +151,7 @@ export class SimulatedLambda implements Invoker {
       this.#busy++;
       this.counts.invocations++;
       this.counts.busyMax = Math.max(this.counts.busyMax, this.#busy);
-      const { ms, answer } = o.work(payload);
+      const { ms, answer } = o.clock.free(() => o.work(payload));
       const initMs = cold ? o.coldStartMs : 0;
       o.clock.at(o.roundTripMs + initMs + ms, () => {
         this.#busy--;
