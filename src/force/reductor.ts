@@ -29,7 +29,7 @@ const RETRY_BASE_MS = 50;
 const SLICE = 64;
 
 /** Decoded thunks kept until they run; one of a C++ unit holds 100 KB. The others are read again, 0.2 ms each. */
-const THUNKS_HELD_MAX = 2000;
+const THUNKS_HELD_MAX = 1000;
 
 /** What compilers read in a millisecond, very roughly: gcc -O2 takes a second for a megabyte of C with its headers. */
 const BYTES_PER_MS = 1000;
