@@ -143,7 +143,7 @@ async function runIn(
       options.keep(name, path);
       return { tag, name };
     }),
-    undeclaredMisses: undeclaredMisses(log, options),
+    undeclaredMisses: undeclaredMisses(log, root, options),
     layoutMs: laidOut - started,
     runMs: ran - laidOut,
     cpuMs: log.cpuMs,
@@ -175,6 +175,15 @@ function badLog(log: VrootLog): ItemFailed | undefined {
   if (program !== undefined) return failed('refused', `${program} is static; nothing could watch it`);
   if (log.askedTime) return failed('refused', 'the tool asked for the time of day');
   return undefined;
+}
+
+/** Is that the run's own business? Projects may lie in /tmp too; their directories are known. */
+function isTemporary(path: string, scratch: readonly string[], root: Root): boolean {
+  return scratch.some((directory) => {
+    if (!inside(path, directory)) return false;
+    const [first] = path.slice(directory.length + 1).split('/');
+    return first === '' || !root.holds(`${directory}/${first}`);
+  });
 }
 
 /** It can read only what was laid out or what it wrote; this says so. */
@@ -211,7 +220,7 @@ const OWN_PARTS =
   /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(?:specs|as|ld|ld\.(?:bfd|gold|lld|mold)|real-ld|real-gold|collect-ld|collect2|cc1|cc1plus|lto1|lto-wrapper|g?nm|g?strip|gcc-nm|gcc-strip|liblto_plugin\.so|ld\.so\.cache|bfd-plugins)$/;
 
 /** Looked up in vain, not declared absent, and none of the toolchain's business: the client must not have it either. */
-function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptions): string[] {
+function undeclaredMisses(log: VrootLog, root: Root, { thunk, item, manifest }: RunItemOptions): string[] {
   const known = new Set(thunk.absent.map((path) => absolute(item, path)));
   for (const output of thunk.outputs) known.add(absolute(item, output.path));
   const scratch = scratchOf(thunk);
@@ -221,7 +230,7 @@ function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptio
   );
   const covered = (path: string): boolean => {
     for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
-    return scratch.some((directory) => inside(path, directory));
+    return isTemporary(path, scratch, root);
   };
   const found = new Set<string>();
   for (const miss of log.misses) {

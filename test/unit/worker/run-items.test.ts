@@ -242,6 +242,20 @@ test('names looked up in vain', async () => {
   );
 });
 
+test('names looked up in vain in a project below /tmp', async () => {
+  const item = await rig.item(
+    ['-nostdinc', '-c', 'a.c', '-o', OUT],
+    { 'a.c': '#if __has_include("no.h")\n#endif\n' },
+    {},
+    { cwd: '/tmp/project' },
+  );
+  const { undeclaredMisses } = done((await rig.run([item]))[0]);
+  assert.deepEqual(
+    undeclaredMisses.filter((path) => path.startsWith('/tmp/') && !path.endsWith('.gch')),
+    ['/tmp/project/no.h'],
+  );
+});
+
 test('the cache: warm blobs, a limit, what an earlier process left', async () => {
   const cache = blobCacheOf(join(rig.home, 'small'), 100);
   const put = async (text: string): Promise<ObjectName> => {
