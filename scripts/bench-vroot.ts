@@ -51,6 +51,17 @@ const query: QueryRunner = async (file, args, options) => {
   return { code: r.status ?? 127, stdout: r.stdout, stderr: r.stderr };
 };
 
+/** User and system milliseconds of a command with its children; steadier than wall time on a busy machine. */
+function cpuOf(argv: readonly string[], cwd: string, env: Readonly<Record<string, string>>): number {
+  const run = spawnSync('/bin/bash', ['-c', 'TIMEFORMAT="%3U %3S"; time "$@"', 'bash', ...argv], {
+    cwd,
+    env: { ...env, LC_ALL: 'C' },
+    encoding: 'utf8',
+  });
+  const [user, system] = run.stderr.trim().split('\n').at(-1)!.split(' ').map(Number);
+  return (user! + system!) * 1000;
+}
+
 function line(label: string, times: readonly number[], base?: readonly number[]): string {
   const sorted = [...times].sort((a, b) => a - b);
   const at = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
@@ -123,6 +134,8 @@ try {
     const plain: number[] = [];
     const below: number[] = [];
     const layouts: number[] = [];
+    const plainCpu: number[] = [];
+    const belowCpu: number[] = [];
     for (let i = 0; i < unit.runs; i++) {
       const a = performance.now();
       const run = spawnSync(unit.tool, [...unit.args, unit.source, '-o', 'out.o'], {
@@ -147,6 +160,15 @@ try {
         env: environmentOf(root.path, log, captured.manifest, item, thunk),
       });
       const d = performance.now();
+      plainCpu.push(cpuOf([unit.tool, ...unit.args, unit.source, '-o', 'out.o'], project, { PATH }));
+      belowCpu.push(
+        cpuOf(
+          [file, ...args],
+          root.path + project,
+          environmentOf(root.path, log, captured.manifest, item, thunk),
+        ),
+      );
+      const beforeCleaning = performance.now();
       if (run.status !== 0 || inRoot.status !== 0) throw new Error(`${run.stderr}${inRoot.stderr}`);
       rmSync(`${root.path}${project}/out.o`);
       slots.give(slot, root.clean(['/tmp'], 10).length === 0);
@@ -154,10 +176,12 @@ try {
       rmSync(log);
       plain.push(b - a);
       below.push(d - c);
-      layouts.push(c - b + e - d);
+      layouts.push(c - b + e - beforeCleaning);
     }
     console.log(line(`${unit.label}, plain`, plain));
     console.log(line(`${unit.label}, virtual root`, below, plain));
+    console.log(line('  CPU time, plain', plainCpu));
+    console.log(line('  CPU time, virtual root', belowCpu, plainCpu));
     console.log(line(`  tree of ${inputs.length} inputs`, layouts));
   }
 } finally {

@@ -422,10 +422,12 @@ time_t time(time_t *to) {
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
-/* The superuser may write to anything; inputs and the toolchain are shared with other runs and stay as they are. */
-static int is_protected(const char *path) {
+/* Inputs and the toolchain are shared with other runs: hard links without permission to write. The superuser and the owner
+ * could change them all the same. */
+static int is_protected(int at, const char *path) {
   struct stat st;
-  int saved = errno, result = geteuid() == 0 && syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 0222);
+  int saved = errno;
+  int result = syscall(SYS_newfstatat, at, path, &st, 0) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 0222) && st.st_nlink > 1;
   errno = saved;
   return result;
 }
@@ -436,7 +438,7 @@ static int open_inside(int at, const char *path, int flags, mode_t mode) {
   if (is_random(path)) return open_random(flags);
   const char *name = inside(at, path, room);
   int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_CREAT));
-  if (writes && name == room && is_protected(name)) {
+  if (writes && is_protected(at, name)) {
     errno = EACCES;
     return -1;
   }
@@ -484,7 +486,7 @@ static FILE *streamed(FILE *stream, const char *path, const char *mode) {
 }
 
 static int may_stream(const char *name, const char *mode) {
-  if ((mode[0] == 'r' && !strchr(mode, '+')) || !is_protected(name)) return 1;
+  if ((mode[0] == 'r' && !strchr(mode, '+')) || !is_protected(AT_FDCWD, name)) return 1;
   errno = EACCES;
   return 0;
 }
@@ -836,7 +838,7 @@ int mkfifo(const char *path, mode_t mode) { return mkfifoat(AT_FDCWD, path, mode
 /* Names are changed as asked but for the shared files below the root. */
 static const char *own(int at, const char *path, char *room) {
   const char *name = inside(at, path, room);
-  return name == room && is_protected(name) ? NULL : name;
+  return is_protected(at, name) ? NULL : name;
 }
 
 #define CHANGE(at, path, call)                                                                                          \

@@ -45,6 +45,9 @@ export class BlobCache {
     this.#directory = join(directory, 'blobs');
     this.#bytesMax = bytesMax;
     mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
+    // Fetches that an earlier process did not finish.
+    for (const file of readdirSync(directory))
+      if (/^blob-\d+-\d+$/.test(file)) rmSync(join(directory, file), { force: true });
     for (const sub of readdirSync(this.#directory))
       for (const file of readdirSync(join(this.#directory, sub))) {
         const path = join(this.#directory, sub, file);

@@ -57,6 +57,8 @@ export interface WorkTimings {
   readonly storeMs: number;
   /** User + system milliseconds of the tool. */
   readonly cpuMs: number;
+  /** Largest resident set of one of the tool's processes. */
+  readonly memoryMaxBytes?: number;
 }
 
 export interface WorkDone {

@@ -45,8 +45,8 @@ export class Root {
     mkdirSync(path, { mode: 0o755 });
   }
 
-  /** Makes what leads to a name. @returns the canonical name; the last part's symlink is followed too */
-  #resolve(path: string): string {
+  /** @returns the canonical name; the last part's symlink is followed too. `make`: what leads there is made */
+  #resolve(path: string, make = true): string {
     const rest = parts(path);
     let at = '';
     let hops = 0;
@@ -64,7 +64,7 @@ export class Root {
         if (target.startsWith('/')) at = '';
         continue;
       }
-      if (rest.length > 0) this.#make(next);
+      if (make && rest.length > 0) this.#make(next);
       at = next;
     }
     return at;
@@ -152,6 +152,12 @@ export class Root {
     if (!lstatSync(this.path + at, { throwIfNoEntry: false })?.isFile()) return false;
     renameSync(this.path + at, to);
     return true;
+  }
+
+  /** Is what a name leads to part of the tree as it was laid out? */
+  holds(path: string): boolean {
+    const at = this.#resolve(path, false);
+    return this.#files.has(at) || this.#directories.has(at);
   }
 
   /** Does a file stand at this canonical name? */

@@ -8,7 +8,7 @@ import type { ToolchainManifest } from '../toolchain/manifest.ts';
 import { absolute, commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
 import type { WorkFailedReason, WorkItem } from './messages.ts';
 import { type ProcessEnd, runProcess } from './process.ts';
-import { RootError } from './root.ts';
+import { type Root, RootError } from './root.ts';
 import type { Slot, Slots } from './slots.ts';
 import { createLog, readLog, type VrootLog } from './vroot-log.ts';
 
@@ -114,7 +114,7 @@ async function runIn(
   const ran = performance.now();
   const log = readLog(logPath);
   rmSync(logPath);
-  const bad = badEnd(end, options) ?? badLog(log);
+  const bad = badEnd(end, options) ?? badLog(log) ?? undeclaredHit(log, root, options);
   const taken: { readonly tag: string; readonly path: string }[] = [];
   const missing: string[] = [];
   for (const output of thunk.outputs) {
@@ -143,7 +143,7 @@ async function runIn(
       options.keep(name, path);
       return { tag, name };
     }),
-    undeclaredMisses: undeclaredMisses(log, options),
+    undeclaredMisses: undeclaredMisses(log, root, options),
     layoutMs: laidOut - started,
     runMs: ran - laidOut,
     cpuMs: log.cpuMs,
@@ -177,6 +177,28 @@ function badLog(log: VrootLog): ItemFailed | undefined {
   return undefined;
 }
 
+/** Is that the run's own business? Projects may lie in /tmp too; their directories are known. */
+function isTemporary(path: string, scratch: readonly string[], root: Root): boolean {
+  return scratch.some((directory) => {
+    if (!inside(path, directory)) return false;
+    const [first] = path.slice(directory.length + 1).split('/');
+    return first === '' || !root.holds(`${directory}/${first}`);
+  });
+}
+
+/** It can read only what was laid out or what it wrote; this says so. */
+function undeclaredHit(log: VrootLog, root: Root, { thunk }: RunItemOptions): ItemFailed | undefined {
+  const scratch = scratchOf(thunk);
+  const written = new Set([...log.writes].map((path) => posix.normalize(path)));
+  for (const hit of log.hits) {
+    const path = posix.normalize(hit);
+    if (root.holds(hit) || written.has(path) || scratch.some((directory) => inside(path, directory)))
+      continue;
+    return failed('refused', `the tool read ${path}, which the thunk does not declare`);
+  }
+  return undefined;
+}
+
 /** Programs that load the plugins beside them to look into objects. */
 const READS_OBJECTS = /(?:^|-)(?:ar|ranlib|nm|strip|objcopy|ld(?:\.bfd|\.gold)?)(?:-[0-9.]+)?$/;
 
@@ -195,10 +217,10 @@ function foreignInput({ thunk, resolveValue, pathOf }: RunItemOptions): string |
 
 /** The toolchain's digest covers which of these a driver finds. */
 const OWN_PARTS =
-  /^(?:specs|as|ld|ld\.(?:bfd|gold|lld|mold)|real-ld|real-gold|collect-ld|collect2|cc1|cc1plus|lto1|lto-wrapper|g?nm|g?strip|gcc-nm|gcc-strip|liblto_plugin\.so|ld\.so\.cache|bfd-plugins)$/;
+  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(?:specs|as|ld|ld\.(?:bfd|gold|lld|mold)|real-ld|real-gold|collect-ld|collect2|cc1|cc1plus|lto1|lto-wrapper|g?nm|g?strip|gcc-nm|gcc-strip|liblto_plugin\.so|ld\.so\.cache|bfd-plugins)$/;
 
 /** Looked up in vain, not declared absent, and none of the toolchain's business: the client must not have it either. */
-function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptions): string[] {
+function undeclaredMisses(log: VrootLog, root: Root, { thunk, item, manifest }: RunItemOptions): string[] {
   const known = new Set(thunk.absent.map((path) => absolute(item, path)));
   for (const output of thunk.outputs) known.add(absolute(item, output.path));
   const scratch = scratchOf(thunk);
@@ -208,7 +230,7 @@ function undeclaredMisses(log: VrootLog, { thunk, item, manifest }: RunItemOptio
   );
   const covered = (path: string): boolean => {
     for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
-    return scratch.some((directory) => inside(path, directory));
+    return isTemporary(path, scratch, root);
   };
   const found = new Set<string>();
   for (const miss of log.misses) {

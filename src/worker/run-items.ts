@@ -183,6 +183,7 @@ class Run {
         runMs: ran.runMs,
         storeMs: performance.now() - before,
         cpuMs: ran.cpuMs,
+        memoryMaxBytes: ran.rssMaxBytes,
       },
     };
   }

@@ -58,6 +58,15 @@ export function difference(a: Ended, b: Ended): string | undefined {
   return undefined;
 }
 
+/** Are we the superuser, and may others read the checkout and start node? */
+export function mayBeNobody(): boolean {
+  if (process.getuid?.() !== 0) return false;
+  const script = join(product, 'test/e2e/vroot-worker.ts');
+  const read = "require('node:fs').accessSync(process.argv[1])";
+  const run = spawnSync(process.execPath, ['-e', read, script], { uid: NOBODY, gid: NOBODY, cwd: '/' });
+  return run.status === 0;
+}
+
 export class VrootRig {
   readonly home = realpathSync(mkdtempSync(join(tmpdir(), 'gg-vroot-')));
   readonly project = join(this.home, 'project');
@@ -192,7 +201,7 @@ export class VrootRig {
   }
 
   #start(): { readonly child: ChildProcess; readonly lines: AsyncIterator<string> } {
-    const other = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+    const other = mayBeNobody() ? { uid: NOBODY, gid: NOBODY } : {};
     const child = spawn(
       process.execPath,
       [join(product, 'test/e2e/vroot-worker.ts'), join(this.home, 'worker'), this.remote],

@@ -242,6 +242,59 @@ test('names looked up in vain', async () => {
   );
 });
 
+test('names looked up in vain in a project below /tmp', async () => {
+  const item = await rig.item(
+    ['-nostdinc', '-c', 'a.c', '-o', OUT],
+    { 'a.c': '#if __has_include("no.h")\n#endif\n' },
+    {},
+    { cwd: '/tmp/project' },
+  );
+  const { undeclaredMisses } = done((await rig.run([item]))[0]);
+  assert.deepEqual(
+    undeclaredMisses.filter((path) => path.startsWith('/tmp/') && !path.endsWith('.gch')),
+    ['/tmp/project/no.h'],
+  );
+});
+
+test('a directory of an earlier run does not stand in the way of a file', async () => {
+  const first = await rig.item(COMPILE, { ...A, 'turns/x.h': '' });
+  done((await rig.run([first]))[0]);
+  const second = await rig.item(COMPILE, { 'a.c': '#include "turns"\nint b;\n', turns: 'int c;\n' });
+  assert.equal(done((await rig.run([second]))[0]).exitCode, 0);
+  const both = await rig.item(COMPILE, { ...A, turns: '', 'turns/x.h': '' });
+  assert.equal(failed((await rig.run([both]))[0]).reason, 'refused');
+});
+
+test('many requests at once', async () => {
+  const items = await Promise.all(
+    Array.from({ length: 12 }, (_, i) => rig.item(COMPILE, { 'a.c': `int many_${i};\n` })),
+  );
+  const results = await Promise.all(items.map((item) => rig.run([item])));
+  for (const [i, [result]] of results.entries())
+    assert.ok(bytes(done(result)).includes(`many_${i}`), `many_${i}`);
+});
+
+test('the same thunk gives the same bytes, chance and clock included', async () => {
+  const item = await rig.item(['-nostdinc', '-flto', '-O1', '-c', 'a.c', '-o', OUT], {
+    'a.c': 'static int f(void) { return 1; }\nint g(void) { return f(); }\n',
+  });
+  const [one, two] = [done((await rig.run([item]))[0]), done((await rig.run([item]))[0])];
+  assert.equal(one.outputs[0]!.name, two.outputs[0]!.name);
+});
+
+test('a tool that asks for the time of day', async () => {
+  const item = await rig.item(COMPILE, { 'a.c': 'const char *t = __DATE__;\n' });
+  const result = failed((await rig.run([item]))[0]);
+  assert.equal(result.reason, 'refused');
+  assert.match(result.detail, /time of day/);
+  const fixed = await rig.item(
+    COMPILE,
+    { 'a.c': 'const char *t = __DATE__;\n' },
+    { env: [['SOURCE_DATE_EPOCH', '86400']] },
+  );
+  assert.ok(bytes(done((await rig.run([fixed]))[0])).includes('Jan  2 1970'));
+});
+
 test('the cache: warm blobs, a limit, what an earlier process left', async () => {
   const cache = blobCacheOf(join(rig.home, 'small'), 100);
   const put = async (text: string): Promise<ObjectName> => {
