@@ -176,29 +176,49 @@ test('who may not: the error names the action and the resource', async (t) => {
   assert.equal(s3.requests.get('PutObject'), 6);
 });
 
-test('no credentials anywhere', async (t) => {
-  const s3 = await start(t);
-  const saved = { ...process.env };
-  for (const key of Object.keys(process.env)) if (key.startsWith('AWS_')) delete process.env[key];
+/** The SDK's own chain sees nothing but what is given here, until the test is over. */
+function awsEnvironment(t: TestContext, variables: Readonly<Record<string, string>>): void {
+  const saved = Object.entries(process.env).filter(([key]) => key.startsWith('AWS_'));
+  const clear = (): void => {
+    for (const key of Object.keys(process.env)) if (key.startsWith('AWS_')) delete process.env[key];
+  };
+  clear();
   Object.assign(process.env, {
     AWS_EC2_METADATA_DISABLED: 'true',
     AWS_CONFIG_FILE: '/nonexistent/config',
     AWS_SHARED_CREDENTIALS_FILE: '/nonexistent/credentials',
+    ...variables,
   });
   t.after(() => {
-    process.env = saved;
+    clear();
+    for (const [key, value] of saved) process.env[key] = value;
   });
-  const store = new S3Store({
-    kind: 's3',
-    bucket: 'bucket',
-    prefix: 'v1',
-    region: s3.region,
-    endpoint: s3.url,
+}
+
+for (const [what, variables] of [
+  [
+    'the environment',
+    { AWS_ACCESS_KEY_ID: TEST_KEY.accessKeyId, AWS_SECRET_ACCESS_KEY: TEST_KEY.secretAccessKey },
+  ],
+  ['nowhere', {}],
+] as const)
+  test(`credentials come from ${what}`, async (t) => {
+    const s3 = await start(t);
+    awsEnvironment(t, variables);
+    const address = {
+      kind: 's3',
+      bucket: 'bucket',
+      prefix: 'v1',
+      region: s3.region,
+      endpoint: s3.url,
+    } as const;
+    const store = new S3Store(address);
+    t.after(() => store.close());
+    if (what === 'nowhere') await assert.rejects(store.prepare(), reason('no-credentials'));
+    else await store.prepare();
+    assert.equal(total(s3.requests), what === 'nowhere' ? 0 : 3);
+    assert.equal(store.counters.retryCount, 0);
   });
-  t.after(() => store.close());
-  await assert.rejects(store.prepare(), reason('no-credentials'));
-  assert.equal(total(s3.requests), 0);
-});
 
 test('a clock that is off costs one retry', async (t) => {
   const s3 = await start(t, { clockOffsetMs: -3 * 3600 * 1000 });
