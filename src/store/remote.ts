@@ -85,6 +85,8 @@ export interface RemoteStore {
   /**
    * Stores many; bounded in parallel, small ones packed into few requests. A source is asked for when its turn comes, and only
    * when its blob is not known; undefined passes it over. Rejects with the first error, after what was under way has ended.
+   * What went into packs is found by those who `prepare` afterwards or get hints, by nobody else: a worker that sends no
+   * hints back stores its outputs with `put`.
    */
   putAll(
     blobs: Iterable<readonly [ObjectName, () => BlobSource | undefined]>,
@@ -100,7 +102,7 @@ export interface RemoteStore {
    * themselves with what they find damaged.
    */
   forget(name: ObjectName): void;
-  /** Somebody else (a worker) says it has stored this blob. */
+  /** Somebody else (a worker) says it has stored this blob, by itself. */
   noteStored(name: ObjectName): void;
   /** Where those of `names` lie that are in packs, for a process that has listed nothing; empty when none are. */
   hints(names: Iterable<ObjectName>): PackHints;

@@ -7,10 +7,12 @@ export interface RetryPolicy {
   readonly triesMax: number;
   readonly baseMs: number;
   readonly capMs: number;
+  /** No try begins later than so long after the first, but for the wait before it. */
+  readonly patienceMs: number;
 }
 
-/** Twelve tries wait 18 s in the mean and 36 s at most: an outage of 10 s is ridden out. */
-export const RETRY_POLICY: RetryPolicy = { triesMax: 12, baseMs: 100, capMs: 5000 };
+/** An outage of 10 s is ridden out for certain: a try follows within 5 s of its end. One that lasts is given up in 25 s. */
+export const RETRY_POLICY: RetryPolicy = { triesMax: 30, baseMs: 100, capMs: 5000, patienceMs: 20_000 };
 
 /** Of listings, which stand at the beginning: who cannot reach the service is to know within a second or two. */
 const LISTING_TRIES_MAX = 5;
@@ -46,9 +48,10 @@ export function aborted(detail: string, cause?: unknown): RemoteError {
   return new RemoteError('aborted', detail, { cause });
 }
 
-/** @throws RemoteError after the last try, at once for what is not transient, `aborted` when the signal says so. */
+/** @throws RemoteError after the last try or when patience has run out, at once for what is not transient, `aborted` when the signal says so. */
 export async function retry<T>(run: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { policy, classify, signal, onRetry, random = Math.random } = options;
+  const startMs = performance.now();
   for (let tries = 1; ; tries++) {
     if (signal?.aborted) throw aborted('the call was given up', signal.reason);
     try {
@@ -57,7 +60,8 @@ export async function retry<T>(run: () => Promise<T>, options: RetryOptions): Pr
       if (signal?.aborted) throw aborted('the call was given up', signal.reason);
       if (error instanceof RemoteError) throw error;
       const failure = classify(error);
-      if (!failure.transient || tries >= policy.triesMax) {
+      const enough = tries >= policy.triesMax || performance.now() - startMs >= policy.patienceMs;
+      if (!failure.transient || enough) {
         const after = tries > 1 ? ` (${tries} tries)` : '';
         throw new RemoteError(failure.reason, `${failure.detail}${after}`, { cause: error });
       }

@@ -258,8 +258,9 @@ export class S3Store implements RemoteStore {
 
   async getFile(name: ObjectName, absPath: string, options: RemoteOptions = {}): Promise<void> {
     if (sizeOf(name) <= RANGE_BYTES) {
-      const bytes = await this.get(name, options);
-      await writeVerified(name, absPath, [bytes]);
+      await this.#memory.run(sizeOf(name), async () => {
+        await writeVerified(name, absPath, [await this.get(name, options)]);
+      });
       return;
     }
     for (let reads = 1; ; reads++) {

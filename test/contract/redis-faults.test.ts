@@ -10,7 +10,7 @@ import { randomBytesOf, reason } from './remote-store.ts';
 
 const missing = redisMissing();
 const options = missing === undefined ? {} : { skip: missing };
-const FAST = { triesMax: 12, baseMs: 5, capMs: 250 };
+const FAST = { triesMax: 60, baseMs: 5, capMs: 250, patienceMs: 20_000 };
 const LARGE_BYTES = 9 * 1024 * 1024;
 
 async function start(t: TestContext, args: readonly string[] = []): Promise<RedisControl> {
@@ -59,7 +59,7 @@ test(
 
 test('a server that stays away: so many tries, then a typed error', options, async (t) => {
   const server = await start(t);
-  const store = open(t, server, { retryPolicy: { triesMax: 4, baseMs: 1, capMs: 2 } });
+  const store = open(t, server, { retryPolicy: { triesMax: 4, baseMs: 1, capMs: 2, patienceMs: 20_000 } });
   await store.prepare();
   await server.close();
   await assert.rejects(store.get(nameValue(Buffer.from('x'))), reason('connection-lost'));

@@ -10,7 +10,7 @@ import {
   waitMs,
 } from '../../../src/store/retry.ts';
 
-const POLICY: RetryPolicy = { triesMax: 4, baseMs: 1, capMs: 3 };
+const POLICY: RetryPolicy = { triesMax: 4, baseMs: 1, capMs: 3, patienceMs: 60_000 };
 const TRANSIENT: Failure = { reason: 'throttled', transient: true, detail: 'slow down' };
 const FINAL: Failure = { reason: 'denied', transient: false, detail: 's3:PutObject s3://b/k' };
 
@@ -66,6 +66,34 @@ test('transient failures are tried again, so many times', async () => {
   }
 });
 
+test('patience ends before the tries do', async () => {
+  let tries = 0;
+  const startMs = performance.now();
+  const work = retry(
+    async () => {
+      tries++;
+      throw new Error('x');
+    },
+    {
+      policy: { triesMax: 1000, baseMs: 10, capMs: 10, patienceMs: 100 },
+      classify: () => TRANSIENT,
+      random: () => 1,
+    },
+  );
+  await assert.rejects(work, is('throttled'));
+  assert.ok(tries >= 2 && tries <= 12, `${tries} tries`);
+  assert.ok(performance.now() - startMs >= 100);
+});
+
+test('an outage of 10 s is ridden out whatever is drawn', () => {
+  for (const draw of [0.2, 0.5, 0.9, 1]) {
+    let atMs = 0;
+    let tries = 1;
+    while (atMs < 10_000) atMs += waitMs(RETRY_POLICY, tries++, () => draw);
+    assert.ok(atMs < RETRY_POLICY.patienceMs && tries <= RETRY_POLICY.triesMax, `${tries} tries, ${atMs} ms`);
+  }
+});
+
 test('other failures end it at once, with their cause', async () => {
   let tries = 0;
   const cause = new Error('x');
@@ -100,7 +128,7 @@ test('a signal ends the wait, and nothing starts after it', async () => {
       throw new Error('x');
     },
     {
-      policy: { triesMax: 9, baseMs: 60_000, capMs: 60_000 },
+      policy: { triesMax: 9, baseMs: 60_000, capMs: 60_000, patienceMs: 60_000 },
       classify: () => TRANSIENT,
       signal: controller.signal,
       onRetry: () => setImmediate(() => controller.abort()),
