@@ -52,6 +52,11 @@ export class Forcer implements ReductorHost {
     return this.#p.journal.placement(thunk);
   }
 
+  expectedMs(thunk: ObjectName): number | undefined {
+    const path = this.#p.journal.pathsOf(thunk)[0];
+    return path === undefined ? undefined : this.#p.history.lastMs(path);
+  }
+
   #owners(node: ForceNode): Session[] {
     return [...node.owners].flatMap((id) => this.#p.sessions.get(id) ?? []);
   }
