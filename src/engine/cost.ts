@@ -34,6 +34,8 @@ export class CostMeter {
   readonly budgetUsd: number;
   #spentUsd = 0;
   #reservedUsd = 0;
+  #holds = 0;
+  readonly #waiting: (() => void)[] = [];
   #invocations = 0;
   #billedMs = 0;
   #gbSeconds = 0;
@@ -71,13 +73,29 @@ export class CostMeter {
     return this.#spentUsd + this.#storeUsd() + this.#transferUsd();
   }
 
+  /**
+   * A hold, as soon as what is in flight has left room for it; undefined when nothing is in flight any more and there is still
+   * no room: the budget is used up.
+   */
+  async reserveInTurn(worstMs: number, memoryMb: number, signal: AbortSignal): Promise<CostHold | undefined> {
+    for (;;) {
+      const hold = this.reserve(worstMs, memoryMb);
+      if (hold || this.#holds === 0 || signal.aborted) return hold;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
   /** @returns a hold to be settled once, or undefined when the budget does not allow it. */
   reserve(worstMs: number, memoryMb: number): CostHold | undefined {
     const worstUsd = invocationUsd(worstMs, memoryMb);
     if (this.usd + this.#reservedUsd + worstUsd > this.budgetUsd) return undefined;
     this.#reservedUsd += worstUsd;
+    this.#holds++;
     const free = (): void => {
-      this.#reservedUsd -= worstUsd;
+      this.#holds--;
+      // Sums of fractions do not come back to nothing by themselves.
+      this.#reservedUsd = this.#holds === 0 ? 0 : this.#reservedUsd - worstUsd;
+      for (const go of this.#waiting.splice(0)) setImmediate(go);
     };
     const startedMs = performance.now();
     return {

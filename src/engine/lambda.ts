@@ -329,7 +329,9 @@ export class LambdaEngine implements Engine {
     signal: AbortSignal,
   ): Promise<Try> {
     const { cost, health } = this.#o;
-    const hold = cost.reserve(timeoutMs, fn.memoryMb);
+    const hold =
+      cost.reserve(timeoutMs, fn.memoryMb) ?? (await cost.reserveInTurn(timeoutMs, fn.memoryMb, signal));
+    if (!hold && signal.aborted) return { kind: 'outage', why: 'cancelled' };
     if (!hold) {
       health.giveUp(
         'budget',

@@ -233,6 +233,23 @@ test('the budget is not exceeded: what could exceed it is not started', async (t
   assert.ok(rig.cost.usd <= 0.02, `${rig.cost.usd}`);
 });
 
+test('a small budget is spent one after the other, not given up because much is in flight', async (t) => {
+  const rig = rigged(t, { budgetUsd: 0.02 });
+  let now = 0;
+  let most = 0;
+  rig.behave = async (_fn, _event, work) => {
+    most = Math.max(most, ++now);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    now--;
+    return work();
+  };
+  await Promise.all(Array.from({ length: 8 }, () => rig.run(rig.job())));
+  assert.equal(rig.invoked.length, 8);
+  assert.equal(most, 1, 'two at their worst would exceed it');
+  assert.equal(rig.down, undefined);
+  assert.ok(rig.cost.usd <= 0.02);
+});
+
 test('a worker refuses what it must not do, and writes nothing', async (t) => {
   const rig = rigged(t);
   const up = rig.job(['a'], { outputs: [{ tag: 'o', path: '../../escaped' }] });
