@@ -43,7 +43,11 @@ export class Client {
     }
     const next = this.#waiting.shift();
     if (message.op === 'error')
-      next?.reject(new CliError(EXIT.internal, message.message, 'please report this'));
+      next?.reject(
+        message.advice === undefined
+          ? new CliError(EXIT.internal, message.message, 'please report this')
+          : new CliError(EXIT.config, message.message, message.advice),
+      );
     else next?.resolve(message);
   }
 

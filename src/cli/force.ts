@@ -5,7 +5,7 @@ import { connectOrStart } from './client.ts';
 import { EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
 import { reporterFor } from './run-build.ts';
-import type { Settings } from './settings.ts';
+import { engineChoice, type Settings } from './settings.ts';
 
 export interface ForceOptions {
   readonly paths: readonly string[];
@@ -25,24 +25,30 @@ export async function force(options: ForceOptions): Promise<number> {
     reporter.line("interrupted; 'gg force' goes on from here");
     process.exit(130);
   });
-  await client.ask(
-    {
-      op: 'begin',
-      cwd: process.cwd(),
-      eager: true,
-      keepGoing: options.keepGoing,
-      jobs: settings.jobs,
-      sandbox: settings.sandbox,
-    },
-    'begun',
-  );
+  await client
+    .ask(
+      {
+        op: 'begin',
+        cwd: process.cwd(),
+        eager: true,
+        keepGoing: options.keepGoing,
+        jobs: settings.jobs,
+        sandbox: settings.sandbox,
+        engine: engineChoice(settings, process.env),
+      },
+      'begun',
+    )
+    .catch((error: unknown) => {
+      client.close();
+      throw error;
+    });
   reporter.showProgress();
   const paths = options.paths.map((p) => resolve(p));
   const finished = await client.ask(
     { op: 'finalize', ...(paths.length > 0 ? { paths } : {}), ...(options.all ? { all: true } : {}) },
     'finished',
   );
-  reporter.end(finished.bypasses);
+  reporter.end(finished.bypasses, finished.notes);
   client.close();
   if (finished.elsewhere > 0 && process.stderr.isTTY && paths.length === 0) {
     reporter.line(`${finished.elsewhere} placeholders elsewhere; 'gg force --all' makes them real too`);

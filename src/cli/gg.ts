@@ -22,7 +22,7 @@ export function splitArguments(argv: readonly string[]): Split {
   const take = (words: readonly string[], at: number): number => {
     const m = /^--([a-z-]+)(?:=(.*))?$/s.exec(words[at]!);
     if (!m || !VALUED.has(m[1]!)) return 0;
-    const boolean = m[1] === 'json' || m[1] === 'quiet' || m[1] === 'preload';
+    const boolean = m[1] === 'json' || m[1] === 'quiet' || m[1] === 'preload' || m[1] === 'strict';
     if (m[2] !== undefined) {
       flags[m[1]!] = m[2];
       return 1;
@@ -200,6 +200,15 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
       },
     )
     .command(
+      'toolchain [TOOL..]',
+      'what a compiler consists of when it runs elsewhere: files, sizes, digest',
+      (y) => y.positional('TOOL', { type: 'string', array: true, describe: 'names or paths (default: cc)' }),
+      async (args) => {
+        const tools = args.TOOL && args.TOOL.length > 0 ? args.TOOL : ['cc'];
+        code = await (await import('./toolchain.ts')).toolchain(tools, flags['json'] !== undefined);
+      },
+    )
+    .command(
       'gc',
       'bring the store below its limit',
       (y) => y,
@@ -222,9 +231,43 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     )
     .command(
       'doctor',
-      'check what a build needs',
-      (y) => y,
-      run(async () => (await import('./upkeep.ts')).doctor(loadSettings(flags, process.env))),
+      'check what a build needs; with --engine lambda also the cloud, by one real invocation',
+      (y) => y.option('engine', { type: 'string', describe: 'local, lambda' }),
+      async (args) => {
+        const asked = args.engine === undefined ? flags : { ...flags, engine: args.engine };
+        code = await (await import('./upkeep.ts')).doctor(loadSettings(asked, process.env));
+      },
+    )
+    .command(
+      'deploy <TARGET>',
+      'put bucket, role and functions where --engine lambda needs them; shows the plan first',
+      (y) =>
+        y
+          .positional('TARGET', { type: 'string', demandOption: true, choices: ['lambda'] as const })
+          .option('dry-run', { type: 'boolean', default: false, describe: 'show the plan only' })
+          .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'do not ask' })
+          .option('destroy', { type: 'boolean', default: false, describe: 'take all of it away again' })
+          .option('template', {
+            type: 'boolean',
+            default: false,
+            describe: 'print a CloudFormation template instead',
+          })
+          .option('zip', { type: 'string', describe: "write the worker's zip to this file instead" })
+          .option('remote', { type: 'string', describe: 's3://BUCKET' }),
+      async (args) => {
+        const { deployLambda } = await import('./deploy.ts');
+        code = await deployLambda({
+          settings: loadSettings(
+            args.remote === undefined ? flags : { ...flags, remote: args.remote },
+            process.env,
+          ),
+          dryRun: args['dry-run'] as boolean,
+          yes: args.yes,
+          destroy: args.destroy,
+          template: args.template,
+          zip: args.zip,
+        });
+      },
     )
     .command(
       'native',

@@ -11,7 +11,7 @@ import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
 import { prefetch } from './prefetch.ts';
 import { endTree } from './process-tree.ts';
-import type { Settings } from './settings.ts';
+import { engineChoice, type Settings } from './settings.ts';
 
 const PREFETCH_SLOTS_PER_CORE = 4;
 /** What a shell says of a command that Ctrl-C ended. */
@@ -121,13 +121,20 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
         keepGoing: build.keepGoing,
         jobs: build.jobs ?? settings.jobs,
         sandbox: settings.sandbox,
+        engine: engineChoice(settings, process.env),
       },
       'begun',
     );
     slots = begun.slots;
     return begun.session;
   };
-  const session = await begin(client);
+  let session: string;
+  try {
+    session = await begin(client);
+  } catch (error) {
+    client.close();
+    throw error;
+  }
   const environment = buildEnvironment(settings, native.directory, session);
   if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
     prefetch(client, command, environment);
@@ -174,7 +181,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     options.signal?.removeEventListener('abort', abandon);
   }
   options.wrote?.(finished.wrote);
-  reporter.end(finished.bypasses);
+  reporter.end(finished.bypasses, finished.notes);
   client.close();
   if (code !== 0) return code;
   if (reporter.counts.failed > 0) return build.failureCode;

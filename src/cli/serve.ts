@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { LocalEngine } from '../engine/local.ts';
 import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
+import { VROOT_LIBRARY } from '../native/build.ts';
 import { runtimePaths } from '../native/paths.ts';
 import { Spawner } from '../native/spawner.ts';
 import { FastScanner } from '../scan/fast-scanner.ts';
@@ -24,6 +25,7 @@ import { readHead } from '../store/head.ts';
 import { LocalStore } from '../store/local.ts';
 import { Toolchains } from '../toolchain/toolchain.ts';
 import type { PlaceRequest } from '../writeback/writeback.ts';
+import { Engines } from './engines.ts';
 import { VERSION } from './version.ts';
 
 const IDLE_SECONDS = 600;
@@ -100,6 +102,15 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   const engine = new LocalEngine({ store, digests, runner, slots: jobs, sandbox, watcher: selfCheck });
   const sessions = new Map<string, Session>();
   const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
+  const engines = new Engines({
+    local: engine,
+    cores: availableParallelism(),
+    store,
+    digestOf: (path) => digests.digest(path),
+    toolchains,
+    query,
+    vroot: join(nativeDirectory, VROOT_LIBRARY),
+  });
   sessions.set(detached.id, detached);
   const place = (request: PlaceRequest): Promise<number> => runner.place(request);
   const forcer = new Forcer({ store, engine, journal, history, place, sessions });
@@ -132,6 +143,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     calls,
     forcer,
     engine,
+    openEngine: (choice, session, inFlightMax) => engines.open(choice, session, inFlightMax),
     journal,
     history,
     sessions,

@@ -2,9 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { ENGINES, type EngineChoice, type EngineName } from '../engine/choice.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export interface Settings {
+  readonly engine: EngineName;
+  readonly remote: string;
+  readonly lambdaFunction: string;
+  /** 0: no limit. */
+  readonly budgetUsd: number;
+  readonly strict: boolean;
   readonly jobs: number;
   readonly mode: 'defer' | 'sync' | 'off';
   readonly preload: boolean;
@@ -18,7 +25,28 @@ export interface Settings {
 
 /** Key in the file -> variable. The flag is the key with dashes. */
 export const SETTINGS = [
-  { key: 'jobs', variable: 'GG_JOBS', meaning: 'thunks forced at once (default: the cores)' },
+  {
+    key: 'jobs',
+    variable: 'GG_JOBS',
+    meaning: 'thunks forced at once (default: the cores; for cloud engines 1000)',
+  },
+  {
+    key: 'engine',
+    variable: 'GG_ENGINE',
+    meaning: 'where thunks run: local (default), lambda, lambda,local',
+  },
+  {
+    key: 'remote',
+    variable: 'GG_REMOTE',
+    meaning: 'blob store of cloud engines: s3://BUCKET[/PREFIX][?region=R&endpoint=URL] or redis://...',
+  },
+  {
+    key: 'lambda-function',
+    variable: 'GG_LAMBDA_FUNCTION',
+    meaning: 'first part of the functions’ names (default gg-worker); gg deploy lambda makes them',
+  },
+  { key: 'budget', variable: 'GG_BUDGET', meaning: 'USD a build may cost; what could exceed it runs here' },
+  { key: 'strict', variable: 'GG_STRICT', meaning: '1: fail rather than run here what the cloud did not do' },
   {
     key: 'mode',
     variable: 'GG_MODE',
@@ -84,6 +112,25 @@ export function configFilePath(env: NodeJS.ProcessEnv): string {
   );
 }
 
+/** Thunks in flight with a cloud engine: Lambda's usual limit for an account, and what it starts at once. */
+const CLOUD_JOBS = 1000;
+
+/** What the server needs to know; the credentials go to our own server only, over its socket. */
+export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): EngineChoice {
+  const { engine, remote, lambdaFunction, budgetUsd, strict } = settings;
+  const aws = Object.entries(env).filter(
+    (e): e is [string, string] => e[0].startsWith('AWS_') && e[1] !== undefined,
+  );
+  return {
+    engine,
+    remote,
+    lambdaFunction,
+    budgetUsd,
+    strict,
+    env: engine === 'local' ? {} : Object.fromEntries(aws),
+  };
+}
+
 /** @throws CliError `bad-config` with the offending text and the accepted forms. */
 export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
   const path = configFilePath(env);
@@ -115,7 +162,13 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
     throw new CliError(EXIT.config, `${key}: ${value}`, 'one of: 1, 0, true, false, yes, no, on, off');
   };
   const jobsText = text('jobs');
-  const jobs = jobsText === undefined ? availableParallelism() : Number(jobsText);
+  const engine = choice('engine', ENGINES, 'local');
+  const jobs =
+    jobsText === undefined ? (engine === 'local' ? availableParallelism() : CLOUD_JOBS) : Number(jobsText);
+  const budgetText = text('budget') ?? '0';
+  const budgetUsd = Number(budgetText.replace(/^\$/, ''));
+  if (!Number.isFinite(budgetUsd) || budgetUsd < 0)
+    throw new CliError(EXIT.config, `budget: ${budgetText}`, 'US dollars, e.g. 0.50');
   if (!Number.isInteger(jobs) || jobs < 1 || jobs > 100_000)
     throw new CliError(EXIT.config, `jobs: ${jobsText}`, 'a whole number from 1 to 100000');
   const sizeText = text('cache-size') ?? '20G';
@@ -123,6 +176,11 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
   if (cacheSizeBytes === undefined)
     throw new CliError(EXIT.config, `cache-size: ${sizeText}`, 'a number with K, M, G or T, e.g. 20G');
   return {
+    engine,
+    remote: text('remote') ?? '',
+    lambdaFunction: text('lambda-function') ?? 'gg-worker',
+    budgetUsd,
+    strict: on('strict', false),
     jobs,
     mode: choice('mode', ['defer', 'sync', 'off'], 'defer'),
     preload: on('preload', true),

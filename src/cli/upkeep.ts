@@ -108,6 +108,8 @@ interface Check {
 export async function doctor(settings: Settings): Promise<number> {
   const directory = stateDirectory();
   let nativeDirectory = '';
+  const cloud =
+    settings.engine === 'local' ? undefined : (await import('./doctor-lambda.ts')).lambdaChecks(settings);
   const checks: Check[] = [
     {
       what: 'node',
@@ -166,6 +168,7 @@ export async function doctor(settings: Settings): Promise<number> {
       advice: '',
     },
   ];
+  checks.push(...(cloud?.checks ?? []));
   let code: number = EXIT.ok;
   for (const check of checks) {
     try {
@@ -175,6 +178,7 @@ export async function doctor(settings: Settings): Promise<number> {
       print(`FAIL  ${check.what}: ${(error as Error).message}\n      ${check.advice}`);
     }
   }
+  cloud?.close();
   const log = join(directory, 'server.log');
   if (existsSync(log))
     print(`last lines of ${log}:\n${readFileSync(log, 'utf8').split('\n').slice(-6).join('\n')}`);

@@ -46,9 +46,13 @@ export type Failure =
 export interface ForceNode {
   readonly name: ObjectName;
   state: NodeState;
-  /** Kept until the node is at its end. */
+  /** Kept for a bounded number of nodes; read from the store again when the node starts. */
   thunk: Thunk | undefined;
+  /** The thunks it needs, each once; empty when it is at its end. */
+  deps: readonly ObjectName[];
   placement: Placement | undefined;
+  /** How long it is expected to take, in any unit; the longest ready one goes first. 0: nothing is known. */
+  weight: number;
   /** Dependencies not yet done. */
   missing: number;
   readonly dependents: ForceNode[];

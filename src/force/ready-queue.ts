@@ -1,5 +1,6 @@
-// Nodes that can run: urgent ones first (a build stands still for them), then in the order they became ready.
-// Removal is lazy: a node that is no longer ready is passed over when its turn comes.
+// Nodes that can run: urgent ones first (a build stands still for them), then those expected to take longest, so that no long
+// one starts last and keeps everybody waiting; equals in the order they became ready. Removal is lazy: a node that is no longer
+// ready is passed over when its turn comes.
 import type { ForceNode } from './node.ts';
 
 class Fifo {
@@ -24,9 +25,56 @@ class Fifo {
   }
 }
 
+interface Entry {
+  readonly node: ForceNode;
+  readonly weight: number;
+  readonly order: number;
+}
+
+/** The heaviest first, of equals the oldest. */
+class Heaviest {
+  readonly #heap: Entry[] = [];
+  #order = 0;
+
+  push(node: ForceNode): void {
+    const heap = this.#heap;
+    const entry = { node, weight: node.weight, order: this.#order++ };
+    let at = heap.push(entry) - 1;
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      if (!goesFirst(entry, heap[up]!)) break;
+      heap[at] = heap[up]!;
+      at = up;
+    }
+    heap[at] = entry;
+  }
+
+  shift(): ForceNode | undefined {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (first === undefined || last === undefined || heap.length === 0) return first?.node;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && goesFirst(heap[child + 1]!, heap[child]!)) child++;
+      if (!goesFirst(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first.node;
+  }
+}
+
+function goesFirst(a: Entry, b: Entry): boolean {
+  return a.weight > b.weight || (a.weight === b.weight && a.order < b.order);
+}
+
 export class ReadyQueue {
   readonly #urgent = new Fifo();
-  readonly #normal = new Fifo();
+  readonly #normal = new Heaviest();
   #length = 0;
 
   get length(): number {
@@ -48,8 +96,8 @@ export class ReadyQueue {
   }
 
   shift(): ForceNode | undefined {
-    for (const fifo of [this.#urgent, this.#normal]) {
-      for (let node = fifo.shift(); node !== undefined; node = fifo.shift()) {
+    for (const queue of [this.#urgent, this.#normal]) {
+      for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
         if (node.state !== 'ready') continue;
         this.#length--;
         return node;

@@ -2,7 +2,7 @@
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
 import type { Engine, Placement, RunDone } from '../engine/engine.ts';
 import { reduceInputs } from '../ir/graph.ts';
-import { baseName, type ObjectName, tagOf } from '../ir/name.ts';
+import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
 import type { Reduction, Store } from '../store/store.ts';
 import { type Failure, type ForceNode, transition } from './node.ts';
@@ -10,8 +10,11 @@ import { ReadyQueue } from './ready-queue.ts';
 
 export interface ReductorHost {
   readonly store: Store;
-  readonly engine: Engine;
+  /** Where a node runs; its owners decide. */
+  engineFor(node: ForceNode): Engine;
   placementOf(thunk: ObjectName): Placement | undefined;
+  /** Milliseconds a thunk took when it last ran, as far as that is known; without it the bytes it reads stand for them. */
+  expectedMs?(thunk: ObjectName): number | undefined;
   /** The node has its outputs; dependents start when this is done. */
   reduced(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number): Promise<void> | undefined;
   started(node: ForceNode): void;
@@ -25,7 +28,14 @@ const RETRY_BASE_MS = 50;
 /** Memo hits handled before the event loop gets a turn. */
 const SLICE = 64;
 
+/** Decoded thunks kept until they run; one of a C++ unit holds 100 KB. The others are read again, 0.2 ms each. */
+const THUNKS_HELD_MAX = 1000;
+
+/** What compilers read in a millisecond, very roughly: gcc -O2 takes a second for a megabyte of C with its headers. */
+const BYTES_PER_MS = 1000;
+
 const NO_BYTES = Buffer.alloc(0);
+const NO_NAMES: readonly ObjectName[] = [];
 
 export class Reductor {
   readonly #host: ReductorHost;
@@ -35,6 +45,8 @@ export class Reductor {
   readonly #running = new Map<ObjectName, ForceNode[]>();
   readonly #aborts = new Map<ObjectName, AbortController>();
   #inFlight = 0;
+  /** Nodes that hold their decoded thunk. */
+  #held = 0;
   #pumping = false;
   /** Thunks run at once. */
   jobs: number;
@@ -95,15 +107,16 @@ export class Reductor {
           if (known.state === 'ready') this.#queue.raise(known);
         }
         // What it needs becomes this owner's and as urgent too.
-        if ((news || rises) && known.state === 'waiting' && known.thunk)
-          stack.push(...thunkDeps(known.thunk));
+        if ((news || rises) && known.state === 'waiting') stack.push(...known.deps);
         continue;
       }
       const node: ForceNode = {
         name,
         state: 'waiting',
         thunk: undefined,
+        deps: NO_NAMES,
         placement: undefined,
+        weight: 0,
         missing: 0,
         dependents: [],
         owners: new Set([owner]),
@@ -126,16 +139,20 @@ export class Reductor {
       }
       try {
         const thunk = name === rootName && given ? given : this.#read(name);
-        node.thunk = thunk;
-        stack.push(...thunkDeps(thunk));
+        if (this.#held < THUNKS_HELD_MAX) {
+          node.thunk = thunk;
+          this.#held++;
+        }
+        node.weight = this.#host.expectedMs?.(name) ?? inputBytes(thunk) / BYTES_PER_MS;
+        node.deps = thunkDeps(thunk);
+        for (const dep of node.deps) stack.push(dep);
       } catch (error) {
         const detail = error instanceof BadThunkError ? error.message : String((error as Error).message);
         node.loadError = detail;
       }
     }
     for (const node of fresh) {
-      if (!node.thunk) continue;
-      for (const dep of thunkDeps(node.thunk)) {
+      for (const dep of node.deps) {
         const on = this.#nodes.get(dep)!;
         if (on.state === 'done' && !on.settling) continue;
         node.missing++;
@@ -145,15 +162,7 @@ export class Reductor {
     for (const node of fresh) {
       if (node.memo) this.#finish(node, node.memo, 'memoized', 0);
       else if (node.loadError !== undefined) {
-        this.#fail(node, {
-          kind: 'engine',
-          run: {
-            kind: 'failed',
-            reason: 'missing-blob',
-            detail: `thunk ${node.name}: ${node.loadError}`,
-            transient: false,
-          },
-        });
+        this.#fail(node, unreadable(node.name, node.loadError));
       } else if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
     return this.#nodes.get(rootName)!;
@@ -165,9 +174,15 @@ export class Reductor {
     return decodeThunk(bytes);
   }
 
+  #drop(node: ForceNode): void {
+    if (node.thunk) this.#held--;
+    node.thunk = undefined;
+    node.deps = NO_NAMES;
+  }
+
   #becomeReady(node: ForceNode): void {
     // A dependency that had failed before this node came in.
-    const bad = node.thunk && thunkDeps(node.thunk).find((d) => this.#nodes.get(d)?.state !== 'done');
+    const bad = node.deps.find((d) => this.#nodes.get(d)?.state !== 'done');
     if (bad) {
       this.#fail(node, { kind: 'dependency', on: bad });
       return;
@@ -194,13 +209,20 @@ export class Reductor {
 
   #start(node: ForceNode): void {
     node.state = transition(node.state, 'start');
-    const thunk = reduceInputs(node.thunk!, (ref) => {
+    let full: Thunk;
+    try {
+      full = node.thunk ?? this.#read(node.name);
+    } catch (error) {
+      this.#fail(node, unreadable(node.name, (error as Error).message));
+      return;
+    }
+    const thunk = reduceInputs(full, (ref) => {
       const value = this.#nodes.get(baseName(ref))?.outputs?.get(tagOf(ref) ?? '');
       if (!value) throw new Error(`${ref} has no value`);
       return value;
     });
     let name = node.name;
-    if (thunk !== node.thunk) {
+    if (thunk !== full) {
       name = encodeThunk(thunk).name;
       const memo = this.#host.store.reduction(name);
       if (memo) {
@@ -229,21 +251,24 @@ export class Reductor {
     this.#aborts.set(node.name, abort);
     this.#inFlight++;
     this.#host.started(node);
-    this.#host.engine.run({ name, thunk, placement: node.placement }, { signal: abort.signal }).then(
-      (outcome) => {
-        this.#inFlight--;
-        this.#aborts.delete(node.name);
-        this.#over(node, name, outcome);
-        this.#pump();
-      },
-      (error: unknown) => {
-        this.#inFlight--;
-        this.#aborts.delete(node.name);
-        const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
-        this.#pump();
-      },
-    );
+    this.#host
+      .engineFor(node)
+      .run({ name, thunk, placement: node.placement }, { signal: abort.signal })
+      .then(
+        (outcome) => {
+          this.#inFlight--;
+          this.#aborts.delete(node.name);
+          this.#over(node, name, outcome);
+          this.#pump();
+        },
+        (error: unknown) => {
+          this.#inFlight--;
+          this.#aborts.delete(node.name);
+          const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+          this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
+          this.#pump();
+        },
+      );
   }
 
   #over(node: ForceNode, reducedName: ObjectName, outcome: Awaited<ReturnType<Engine['run']>>): void {
@@ -293,7 +318,7 @@ export class Reductor {
 
   #finish(node: ForceNode, reduction: Reduction, how: 'ran' | 'memoized', cpuMs: number): void {
     node.state = transition(node.state, 'reduced');
-    node.thunk = undefined;
+    this.#drop(node);
     node.memo = undefined;
     node.memoHit = how === 'memoized';
     node.outputs = new Map(reduction.outputs.map((o) => [o.tag, o.name]));
@@ -326,7 +351,7 @@ export class Reductor {
       if (node.state !== 'waiting' && node.state !== 'running') continue;
       node.state = transition(node.state, 'fail');
       node.failure = why;
-      node.thunk = undefined;
+      this.#drop(node);
       this.#host.failed(node, why);
       for (const waiter of node.waiters.splice(0)) waiter();
       for (const dependent of node.dependents.splice(0))
@@ -350,6 +375,7 @@ export class Reductor {
       }
       const wasRunning = node.state === 'running';
       node.state = transition(node.state, 'cancel');
+      this.#drop(node);
       if (wasRunning) this.#aborts.get(node.name)?.abort();
       else this.#queue.remove(node);
       this.#host.cancelled(node);
@@ -364,4 +390,17 @@ export class Reductor {
         this.#nodes.delete(name);
     }
   }
+}
+
+function unreadable(name: ObjectName, detail: string): Failure {
+  return {
+    kind: 'engine',
+    run: { kind: 'failed', reason: 'missing-blob', detail: `thunk ${name}: ${detail}`, transient: false },
+  };
+}
+
+function inputBytes(thunk: Thunk): number {
+  let bytes = 0;
+  for (const input of thunk.inputs) if (isValue(input.name)) bytes += sizeOf(input.name);
+  return bytes;
 }

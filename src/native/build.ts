@@ -20,7 +20,7 @@ import { OWN_NAMES, shimNames } from './names.ts';
 
 export interface NativeOptions {
   readonly stateDir: string;
-  /** Directory with shim.c, spawner.c, interpose.c, protocol.h. */
+  /** Directory with shim.c, spawner.c, interpose.c, vroot.c, protocol.h. */
   readonly sources: string;
   readonly serverScript: string;
   readonly nodePath: string;
@@ -47,7 +47,12 @@ interface Program {
   readonly flags: readonly string[];
   /** Static if libc.a is there. */
   readonly wantsStatic: boolean;
+  /** The rest works without it. */
+  readonly optional?: boolean;
 }
+
+/** Only builds on other machines need it; a C library other than glibc cannot have it. */
+export const VROOT_LIBRARY = 'gg-vroot.so';
 
 const PROGRAMS: readonly Program[] = [
   { output: 'gg-shim', source: 'shim.c', flags: ['-O2'], wantsStatic: true },
@@ -57,6 +62,13 @@ const PROGRAMS: readonly Program[] = [
     source: 'interpose.c',
     flags: ['-O2', '-shared', '-fPIC'],
     wantsStatic: false,
+  },
+  {
+    output: VROOT_LIBRARY,
+    source: 'vroot.c',
+    flags: ['-O2', '-shared', '-fPIC'],
+    wantsStatic: false,
+    optional: true,
   },
 ];
 const COMMON = ['-std=gnu11'];
@@ -155,6 +167,7 @@ function compile(compiler: string, program: Program, sources: string, into: stri
     if (r.status === 0) return;
     said = r.error?.message ?? r.stderr.toString();
   }
+  if (program.optional) return;
   throw new NativeBuildError(
     `${compiler} cannot compile ${program.source}: ${said.trim()}`,
     "check that the compiler and the C library's headers are installed",

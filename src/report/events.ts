@@ -41,6 +41,14 @@ export type Event =
     }
   /** A running build needed real bytes before its end. */
   | { readonly type: 'midway'; readonly path: string; readonly by: string; readonly waitMs: number }
+  /** Where a cloud engine stands; at most once a second. */
+  | {
+      readonly type: 'cloud';
+      readonly inFlight: number;
+      readonly invocations: number;
+      readonly retries: number;
+      readonly usd: number;
+    }
   /** Something of ours went wrong for one file; the build goes on. */
   | {
       readonly type: 'problem';
@@ -91,6 +99,7 @@ export function count(counts: Counts, event: Event): void {
       counts.midway++;
       break;
     case 'thunk-started':
+    case 'cloud':
     case 'problem':
       break;
   }

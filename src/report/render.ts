@@ -65,6 +65,7 @@ export function renderEvent(
     case 'thunk-cancelled':
     case 'bypass':
     case 'midway':
+    case 'cloud':
       return { stdout: none, stderr: none };
   }
 }
@@ -87,6 +88,11 @@ export function renderSummary(
   }
   if (counts.midway > 0) parts.push(`${counts.midway} forced midway`);
   return `gg: ${parts.join(', ')}; ${(wallMs / 1000).toFixed(1)} s`;
+}
+
+/** The cloud's part of the progress line. */
+export function renderCloud(event: Extract<Event, { readonly type: 'cloud' }>): string {
+  return `; lambda: ${event.inFlight} in flight, $${event.usd.toFixed(4)}`;
 }
 
 /** The progress line of a terminal. */

@@ -1,7 +1,7 @@
 // Writes events to the user's terminal or log: whole blocks at once, a progress line only on a terminal.
 import { writeSync } from 'node:fs';
 import { type Counts, count, type Event, emptyCounts } from './events.ts';
-import { renderEvent, renderProgress, renderSummary, type Style } from './render.ts';
+import { renderCloud, renderEvent, renderProgress, renderSummary, type Style } from './render.ts';
 
 const PROGRESS_MS = 200;
 
@@ -36,6 +36,8 @@ export class TerminalReporter {
   #running = 0;
   #timer: NodeJS.Timeout | undefined;
   #shown = false;
+  /** What the cloud costs so far. */
+  #cloud = '';
 
   constructor(options: ReporterOptions) {
     this.#o = options;
@@ -51,7 +53,7 @@ export class TerminalReporter {
 
   #draw(): void {
     const width = process.stderr.columns ?? 80;
-    const line = renderProgress(this.counts, this.#running, Date.now() - this.#startedMs);
+    const line = renderProgress(this.counts, this.#running, Date.now() - this.#startedMs) + this.#cloud;
     writeAll(2, Buffer.from(`\r\u001b[K${line.slice(0, width - 1)}`));
     this.#shown = true;
   }
@@ -63,6 +65,7 @@ export class TerminalReporter {
 
   event(event: Event): void {
     count(this.counts, event);
+    if (event.type === 'cloud') this.#cloud = renderCloud(event);
     if (event.type === 'thunk-started') this.#running++;
     if (event.type === 'thunk-failed' || (event.type === 'thunk-finished' && event.how === 'ran'))
       this.#running = Math.max(0, this.#running - 1);
@@ -82,12 +85,17 @@ export class TerminalReporter {
     writeAll(2, Buffer.from(`gg: ${text}\n`));
   }
 
-  end(bypasses: Readonly<Record<string, number>>): void {
+  /** @param notes lines of the engine's. */
+  end(bypasses: Readonly<Record<string, number>>, notes: readonly string[] = []): void {
     clearInterval(this.#timer);
     this.#clear();
     if (this.#o.json)
-      writeAll(2, Buffer.from(`${JSON.stringify({ type: 'summary', counts: this.counts, bypasses })}\n`));
-    else if (this.#o.tty && !this.#o.quiet)
+      writeAll(
+        2,
+        Buffer.from(`${JSON.stringify({ type: 'summary', counts: this.counts, bypasses, notes })}\n`),
+      );
+    else if (!this.#o.quiet) for (const note of notes) writeAll(2, Buffer.from(`gg: ${note}\n`));
+    if (!this.#o.json && this.#o.tty && !this.#o.quiet)
       writeAll(2, Buffer.from(`${renderSummary(this.counts, bypasses, Date.now() - this.#startedMs)}\n`));
   }
 }

@@ -45,8 +45,19 @@ export class Forcer implements ReductorHost {
     this.reductor = new Reductor(this, parts.engine.slots);
   }
 
+  /** The engine of a session that wants the node; calls that wait for their answer run here. */
+  engineFor(node: ForceNode): Engine {
+    for (const session of this.#owners(node)) if (session.engine) return session.engine;
+    return this.engine;
+  }
+
   placementOf(thunk: ObjectName): Placement | undefined {
     return this.#p.journal.placement(thunk);
+  }
+
+  expectedMs(thunk: ObjectName): number | undefined {
+    const path = this.#p.journal.pathsOf(thunk)[0];
+    return path === undefined ? undefined : this.#p.history.lastMs(path);
   }
 
   #owners(node: ForceNode): Session[] {

@@ -18,9 +18,19 @@ const FLUSH_MS = 200;
 /** Lines held before they are written without waiting. */
 const HELD_MAX = 500;
 
+/** Paths whose durations are kept. */
+const DURATIONS_MAX = 200_000;
+
+function keepDuration(lastMs: Map<string, number>, record: HistoryRecord): void {
+  if (record.how !== 'ran' || record.wallMs === undefined) return;
+  if (lastMs.size < DURATIONS_MAX || lastMs.has(record.path)) lastMs.set(record.path, record.wallMs);
+}
+
 export class History {
   readonly #file: string;
   #held: string[] = [];
+  /** Milliseconds of the last real run by path; read from the file when somebody asks first. */
+  #lastMs: Map<string, number> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(file: string) {
@@ -28,9 +38,33 @@ export class History {
   }
 
   note(record: HistoryRecord): void {
+    if (this.#lastMs) keepDuration(this.#lastMs, record);
     this.#held.push(JSON.stringify({ ...record, at: Date.now() }));
     if (this.#held.length >= HELD_MAX) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+  }
+
+  /** How long what makes this path took when it last ran. */
+  lastMs(path: string): number | undefined {
+    if (!this.#lastMs) {
+      this.flush();
+      this.#lastMs = new Map();
+      let text = '';
+      try {
+        text = readFileSync(this.#file, 'utf8');
+      } catch {
+        // nothing ran yet
+      }
+      for (const line of text.split('\n')) {
+        if (!line.includes('"how":"ran"')) continue;
+        try {
+          keepDuration(this.#lastMs, JSON.parse(line) as HistoryRecord);
+        } catch {
+          // a line torn by a kill
+        }
+      }
+    }
+    return this.#lastMs.get(path);
   }
 
   flush(): void {

@@ -1,4 +1,5 @@
 // What our own command line and the server say to each other, as JSON in `cli` frames.
+import type { EngineChoice } from '../engine/choice.ts';
 import type { Counts, Event } from '../report/events.ts';
 import type { SelfCheckStatus } from './self-check.ts';
 
@@ -10,6 +11,7 @@ export type ToServer =
       readonly keepGoing: boolean;
       readonly jobs: number;
       readonly sandbox: 'none' | 'namespace';
+      readonly engine: EngineChoice;
     }
   /** Force what is outstanding in scope; answered by events, then `finished`. */
   | { readonly op: 'finalize'; readonly paths?: readonly string[]; readonly all?: boolean }
@@ -66,6 +68,8 @@ export type FromServer =
       readonly wrote: readonly string[];
       readonly elsewhere: number;
       readonly bypasses: Readonly<Record<string, number>>;
+      /** What a cloud engine did. */
+      readonly notes: readonly string[];
     }
   | StatusReply
   | {
@@ -75,4 +79,5 @@ export type FromServer =
       readonly bypasses: readonly unknown[];
     }
   | { readonly op: 'stopping' }
-  | { readonly op: 'error'; readonly message: string };
+  /** `advice`: it is the user's to mend; otherwise a fault of ours. */
+  | { readonly op: 'error'; readonly message: string; readonly advice?: string };

@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
+import type { EngineChoice } from '../engine/choice.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Event } from '../report/events.ts';
 import { tryStat } from '../store/stat.ts';
@@ -27,6 +28,8 @@ export interface ServerParts {
   readonly calls: Calls;
   readonly forcer: Forcer;
   readonly engine: Engine;
+  /** Joins a session with the engine it asks for. @throws Error whose message tells the person what is missing. */
+  readonly openEngine: (choice: EngineChoice, session: Session, jobs: number) => Promise<void>;
   readonly journal: Journal;
   readonly history: History;
   readonly sessions: Map<string, Session>;
@@ -209,15 +212,8 @@ class CliClient {
         this.#session = session;
         this.#sessionStartedMs = Date.now();
         this.#p.sessions.set(session.id, session);
-        this.#p.forcer.reductor.jobs = message.jobs;
         session.listen((event) => this.#sendSoon(event));
-        this.#send({
-          op: 'begun',
-          session: session.id,
-          slots: this.#p.engine.slots,
-          nativeDirectory: this.#p.nativeDirectory,
-          version: this.#p.version,
-        });
+        void this.#begin(session, message);
         return;
       }
       case 'finalize':
@@ -286,6 +282,24 @@ class CliClient {
     }
   }
 
+  async #begin(session: Session, message: Extract<ToServer, { op: 'begin' }>): Promise<void> {
+    try {
+      if (message.engine.engine !== 'local') await this.#p.openEngine(message.engine, session, message.jobs);
+    } catch (error) {
+      const { message: text, advice } = error as Error & { readonly advice?: string };
+      this.#send({ op: 'error', message: text, ...(advice === undefined ? {} : { advice }) });
+      return;
+    }
+    this.#p.forcer.reductor.jobs = message.jobs;
+    this.#send({
+      op: 'begun',
+      session: session.id,
+      slots: message.engine.engine === 'local' ? this.#p.engine.slots : message.jobs,
+      nativeDirectory: this.#p.nativeDirectory,
+      version: this.#p.version,
+    });
+  }
+
   async #finalize(message: Extract<ToServer, { op: 'finalize' }>): Promise<void> {
     const session = this.#session;
     if (!session) {
@@ -311,6 +325,7 @@ class CliClient {
       wrote: [...session.paths],
       elsewhere,
       bypasses: Object.fromEntries(session.countByReason),
+      notes: session.engineReport(),
     });
   }
 
@@ -328,6 +343,8 @@ class CliClient {
     this.#endPrefetch();
     session.listen(undefined);
     this.#p.forcer.reductor.cancel(session.id, { running: true });
+    void session.engine?.close();
+    session.engine = undefined;
     const kept = [...this.#p.sessions.keys()].filter((id) => id !== this.#p.detached.id);
     for (const id of kept.slice(0, Math.max(0, kept.length - SESSIONS_KEPT))) this.#p.sessions.delete(id);
     if (this.#p.forcer.reductor.pending === 0) this.#p.forcer.reductor.forget();

@@ -1,5 +1,6 @@
 // One wrapped build: what it asked for and what became of it.
 import { randomBytes } from 'node:crypto';
+import type { Engine } from '../engine/engine.ts';
 import { type Counts, count, type Event, emptyCounts } from '../report/events.ts';
 
 export interface SessionOptions {
@@ -39,6 +40,10 @@ export class Session {
   readonly silent = new Set<string>();
   /** A thunk failed and the rest is not wanted any more. */
   stopped = false;
+  /** Another than the server's own. */
+  engine: Engine | undefined;
+  /** What the engine did, in lines for the end of the build. */
+  engineReport: () => readonly string[] = () => [];
   #listener: ((event: Event) => void) | undefined;
   readonly #held: Event[] = [];
 

@@ -20,6 +20,31 @@ export function encodeReduction(reduction: Reduction): Buffer {
   return Buffer.from(`${HEAD}${createHash('sha256').update(body).digest('hex')}\n${body}\n`);
 }
 
+interface RawReduction {
+  readonly thunk: string;
+  readonly outputs: readonly (readonly [string, string])[];
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly wallMs: number;
+}
+
+function parse(body: Buffer): RawReduction | undefined {
+  let raw: Readonly<Record<string, unknown>>;
+  try {
+    raw = JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  const { outputs } = raw ?? {};
+  const isFit =
+    Array.isArray(outputs) &&
+    outputs.every((o) => Array.isArray(o) && o.length === 2 && o.every((part) => typeof part === 'string')) &&
+    ['thunk', 'stdout', 'stderr'].every((field) => typeof raw[field] === 'string') &&
+    raw['exitCode'] === 0 &&
+    Number.isFinite(raw['wallMs']);
+  return isFit ? (raw as unknown as RawReduction) : undefined;
+}
+
 /** @returns undefined when the bytes are not the record of `thunk`. */
 export function decodeReduction(bytes: Buffer, thunk: ObjectName): Reduction | undefined {
   const lineEnd = bytes.indexOf(0x0a);
@@ -27,15 +52,9 @@ export function decodeReduction(bytes: Buffer, thunk: ObjectName): Reduction | u
   const head = bytes.toString('latin1', 0, lineEnd);
   const body = bytes.subarray(lineEnd + 1, bytes.length - 1);
   if (head !== HEAD + createHash('sha256').update(body).digest('hex')) return undefined;
-  const raw = JSON.parse(body.toString('utf8')) as {
-    thunk: string;
-    outputs: [string, string][];
-    exitCode: number;
-    stdout: string;
-    stderr: string;
-    wallMs: number;
-  };
-  if (raw.thunk !== thunk || raw.outputs.some(([, name]) => parseRef(name)?.type !== 'V')) return undefined;
+  // The checksum says that nothing was lost on the way, not that the writer meant well.
+  const raw = parse(body);
+  if (raw?.thunk !== thunk || raw.outputs.some(([, name]) => parseRef(name)?.type !== 'V')) return undefined;
   return {
     thunk,
     outputs: raw.outputs.map(([tag, name]) => ({ tag, name: name as ObjectName })),

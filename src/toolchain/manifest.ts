@@ -2,7 +2,9 @@
 //
 // Format (version 1): UTF-8 JSON of ToolchainManifest with `gg: 1` first, paths sorted, one "\n" at the end. Its value name is
 // how requests refer to it.
-import type { ObjectName } from '../ir/name.ts';
+import { type ObjectName, parseRef } from '../ir/name.ts';
+
+export const MANIFEST_VERSION = 1;
 
 export interface ToolchainManifest {
   /** The `toolchain` of the thunks it can run. */
@@ -19,3 +21,45 @@ export interface ToolchainManifest {
 
 /** Where the preload of the virtual root lies below each root. */
 export const VROOT_PATH = '/.gg/vroot.so';
+
+export function encodeManifest(manifest: ToolchainManifest): Buffer {
+  const { digest, loader, libraryPath, files, links } = manifest;
+  return Buffer.from(
+    `${JSON.stringify({ gg: MANIFEST_VERSION, digest, loader, libraryPath, files, links })}\n`,
+  );
+}
+
+export class BadManifestError extends Error {
+  override readonly name = 'BadManifestError';
+}
+
+/** An absolute path without "." and ".." parts: what may be made below a root. */
+export function isPlainPath(path: unknown): path is string {
+  return typeof path === 'string' && /^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/.test(path);
+}
+
+/** @throws BadManifestError for another version, or anything that must not be laid out. */
+export function decodeManifest(bytes: Uint8Array): ToolchainManifest {
+  let raw: Record<string, unknown> & Partial<ToolchainManifest>;
+  try {
+    raw = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    throw new BadManifestError('not JSON');
+  }
+  if (typeof raw !== 'object' || raw === null || raw['gg'] !== MANIFEST_VERSION)
+    throw new BadManifestError(`manifest version ${String(raw?.['gg'])}, this is ${MANIFEST_VERSION}`);
+  const { digest, loader, libraryPath, files, links } = raw;
+  const ok =
+    typeof digest === 'string' &&
+    isPlainPath(loader) &&
+    Array.isArray(libraryPath) &&
+    libraryPath.every((p) => isPlainPath(p) && !p.includes(':')) &&
+    Array.isArray(files) &&
+    files.every(
+      (f) => isPlainPath(f[0]) && parseRef(f[1])?.type === 'V' && (f[2] === 0o755 || f[2] === 0o644),
+    ) &&
+    Array.isArray(links) &&
+    links.every((l) => isPlainPath(l[0]) && typeof l[1] === 'string');
+  if (!ok) throw new BadManifestError('a part is missing or a path is not plain');
+  return { digest, loader, libraryPath, files, links } as ToolchainManifest;
+}

@@ -19,9 +19,33 @@ export interface Toolchain {
 }
 
 /** Programs a gcc driver starts, as `-print-prog-name` knows them. */
-const SUBPROGRAMS = ['cc1', 'cc1plus', 'lto1', 'lto-wrapper', 'collect2', 'as', 'ld'] as const;
+const SUBPROGRAMS = [
+  'cc1',
+  'cc1plus',
+  'lto1',
+  'lto-wrapper',
+  'collect2',
+  'as',
+  'ld',
+  'ld.bfd',
+  'ld.gold',
+  // -gsplit-dwarf
+  'objcopy',
+] as const;
 /** Files a gcc driver reads by itself. */
-const SUPPORT_FILES = ['liblto_plugin.so', 'specs'] as const;
+const SUPPORT_FILES = [
+  'liblto_plugin.so',
+  'specs',
+  'libgomp.spec',
+  'libitm.spec',
+  'libsanitizer.spec',
+  'libgfortran.spec',
+] as const;
+/** binutils look for this beside themselves to see into LTO objects. */
+const BFD_PLUGIN = '../lib/bfd-plugins/liblto_plugin.so';
+
+/** gcc's wrappers of binutils: they start the tool of this name with the plugin of the driver beside them. */
+const WRAPPER = /gcc-(ar|nm|ranlib)(?=(?:-[0-9.]+)?$)/;
 
 /** gcc-like drivers have parts; everything else is one program. */
 function isDriver(realTool: string): boolean {
@@ -31,7 +55,7 @@ function isDriver(realTool: string): boolean {
 }
 
 /** Notes every symlink met while resolving `absPath`, and returns the real path. */
-function followLinks(absPath: string, links: Map<string, string>): string {
+export function followLinks(absPath: string, links: Map<string, string>): string {
   const parts = absPath.split('/').filter((p) => p !== '');
   let at = '';
   let hops = 0;
@@ -113,10 +137,21 @@ export class Toolchains {
     const links = new Map<string, string>();
     const files = new Set<string>();
     const programs = [realTool];
-    const ask = async (args: readonly string[]): Promise<string> => {
-      const r = await this.#query(realTool, args, { cwd: '/', env });
+    const ask = async (args: readonly string[], driver = realTool): Promise<string> => {
+      const r = await this.#query(driver, args, { cwd: '/', env });
       return r.code === 0 ? r.stdout.toString().trim() : '';
     };
+    const onPath = (name: string): string | undefined =>
+      searchPath
+        .split(':')
+        .map((d) => join(d, name))
+        .find((f) => tryStat(f)?.isFile());
+    const wrapped = WRAPPER.exec(realTool)?.[1];
+    if (wrapped !== undefined) {
+      const tool = onPath(wrapped);
+      if (tool !== undefined) programs.push(tool);
+      programs.push(await ask(['-print-file-name=liblto_plugin.so'], realTool.replace(WRAPPER, 'gcc')));
+    }
     if (isDriver(realTool)) {
       const answers = await Promise.all([
         ...SUBPROGRAMS.map((p) => ask([`-print-prog-name=${p}`])),
@@ -126,14 +161,12 @@ export class Toolchains {
         if (answer === '') continue;
         if (isAbsolute(answer)) programs.push(answer);
         else if (i < SUBPROGRAMS.length) {
-          const found = searchPath
-            .split(':')
-            .map((d) => join(d, answer))
-            .find((f) => tryStat(f)?.isFile());
+          const found = onPath(answer);
           if (found !== undefined) programs.push(found);
         }
       }
     }
+    for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));
     const elf: string[] = [];
     for (const program of programs) {
       if (!tryStat(program)?.isFile()) continue;

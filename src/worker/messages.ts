@@ -1,5 +1,6 @@
 // What a client sends a worker and what comes back. JSON; both sides refuse what they do not know.
 import type { ObjectName } from '../ir/name.ts';
+import type { PackHints } from '../store/packs.ts';
 import type { RemoteAddress } from '../store/remote.ts';
 
 export const WORKER_PROTOCOL = 1;
@@ -26,6 +27,11 @@ export interface WorkRequest {
   /** Value name of the toolchain's manifest (toolchain/manifest.ts). */
   readonly toolchain: ObjectName;
   readonly remote: RemoteAddress;
+  /**
+   * Where inputs lie that are in packs (RemoteStore.hints of them all); the worker hands it to RemoteStore.learn before it
+   * fetches, and asks for all it lacks at once, so that neighbours in a pack come in one request. Absent: none are in packs.
+   */
+  readonly packs?: PackHints;
   /** In order; each may use outputs of those before it. */
   readonly items: readonly WorkItem[];
   /** Small blobs that travel with the request instead of through the backend: name -> base64. */
@@ -51,6 +57,8 @@ export interface WorkTimings {
   readonly storeMs: number;
   /** User + system milliseconds of the tool. */
   readonly cpuMs: number;
+  /** Largest resident set of one of the tool's processes. */
+  readonly memoryMaxBytes?: number;
 }
 
 export interface WorkDone {
@@ -63,7 +71,8 @@ export interface WorkDone {
   readonly outputs: readonly WorkOutput[];
   /**
    * Names the tool looked up in vain (absolute, original paths) that the thunk does not list as absent and that lie outside
-   * the toolchain. When one of them exists where the thunk was made, the result is not to be used.
+   * the toolchain. When one of them is a file where the thunk was made, the result is not to be used. Directories do not
+   * count: one without inputs in it is not there on a worker.
    */
   readonly undeclaredMisses: readonly string[];
   readonly timings: WorkTimings;
@@ -103,4 +112,11 @@ export interface WorkResponse {
     readonly fetchedBytes: number;
     readonly memoryMaxBytes: number;
   };
+}
+
+/** A message too large for the way it travels: the blob holds it as JSON. Takes the place of a request or a response. */
+export interface StoredMessage {
+  readonly protocol: typeof WORKER_PROTOCOL;
+  readonly stored: ObjectName;
+  readonly remote: RemoteAddress;
 }

@@ -1,5 +1,5 @@
 // Runs the real product on a copy of a tree, with a server, a store and a socket of its own.
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   cpSync,
@@ -76,6 +76,25 @@ export class Rig {
       timeout: RUN_MS_MAX,
     });
     return { code: r.status ?? -1, out: r.stdout.toString(), err: r.stderr.toString() };
+  }
+
+  /** As sh(), for tests that serve the command from their own process. */
+  run(command: string, env: Record<string, string> = {}): Promise<Ran> {
+    const child = spawn('bash', ['-c', command], {
+      cwd: this.tree,
+      env: { ...this.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: RUN_MS_MAX,
+    });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk;
+    });
+    return new Promise((resolve) => child.once('close', (code) => resolve({ code: code ?? -1, out, err })));
   }
 
   /** Counters of the last line of `gg --json ...`. */

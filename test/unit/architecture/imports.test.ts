@@ -20,6 +20,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   engine: ['ir', 'store', 'toolchain', 'worker'],
   force: ['ir', 'store', 'engine'],
   writeback: ['ir', 'store'],
+  deploy: ['store'],
   session: ['ir', 'store', 'scan', 'models', 'toolchain', 'engine', 'force', 'writeback', 'report'],
   native: ['store', 'engine', 'writeback', 'worker', 'session'],
   cli: [
@@ -36,6 +37,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'session',
     'native',
     'worker',
+    'deploy',
   ],
 };
 

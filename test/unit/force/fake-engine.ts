@@ -81,7 +81,7 @@ export function makeReductor(store: Store, engine: Engine, jobs = 4): { reductor
   const heard: Heard = { reduced: [], failed: [], cancelled: [] };
   const host: ReductorHost = {
     store,
-    engine,
+    engineFor: () => engine,
     placementOf: () => ({
       realTool: '/bin/true',
       cwd: '/',

@@ -1,0 +1,103 @@
+// Turns a worker's answer into a run's outcome. Nothing in it is believed: names, tags and bytes must be exactly what was
+// asked for, and what the tool looked up in vain must be missing here too.
+import { rmSync } from 'node:fs';
+import { nameValue, type ObjectName } from '../ir/name.ts';
+import type { LocalStore } from '../store/local.ts';
+import { RemoteError, type RemoteStore } from '../store/remote.ts';
+import { tryStat } from '../store/stat.ts';
+import type { WorkDone, WorkFailed, WorkResponse } from '../worker/messages.ts';
+import { RefusedError, readResponse } from '../worker/read-message.ts';
+import type { ForceJob, OutputValue, RunDone } from './engine.ts';
+
+export type ReadAnswer =
+  | { readonly kind: 'done'; readonly run: RunDone; readonly response: WorkResponse }
+  /** The tool exited other than 0, over there. */
+  | { readonly kind: 'exited'; readonly exitCode: number; readonly response: WorkResponse }
+  | { readonly kind: 'failed'; readonly failure: WorkFailed; readonly response: WorkResponse }
+  /** A file the scanner did not know of exists: the result may be wrong. */
+  | { readonly kind: 'undeclared'; readonly path: string; readonly response: WorkResponse }
+  /** Not an answer to what was asked. */
+  | { readonly kind: 'refused'; readonly detail: string };
+
+export interface AnswerParts {
+  readonly store: LocalStore;
+  readonly remote: RemoteStore;
+  /** Files that must stay missing for the result to hold; the default looks at the disk. */
+  readonly exists?: (absPath: string) => boolean;
+}
+
+/** @param asked the id of the request. @throws RemoteError when an output cannot be fetched. */
+export async function readAnswer(
+  payload: unknown,
+  asked: string,
+  job: ForceJob,
+  parts: AnswerParts,
+): Promise<ReadAnswer> {
+  let response: WorkResponse;
+  try {
+    response = readResponse(payload);
+    // A worker that could not read the request at all does not know its id.
+    if (response.id !== asked && response.id !== '')
+      throw new RefusedError(`the answer is to ${response.id}, not to ${asked}`);
+    if (response.results.length !== 1)
+      throw new RefusedError(`${response.results.length} results for one thunk`);
+    const result = response.results[0]!;
+    if (result.name !== job.name && !(result.kind === 'failed' && result.name === ''))
+      throw new RefusedError(`the result is of ${result.name}, not of ${job.name}`);
+    if (result.kind === 'failed') return { kind: 'failed', failure: result, response };
+    if (result.exitCode !== 0) return { kind: 'exited', exitCode: result.exitCode, response };
+    const exists = parts.exists ?? ((path: string) => tryStat(path) !== undefined);
+    const undeclared = result.undeclaredMisses.find(exists);
+    if (undeclared !== undefined) return { kind: 'undeclared', path: undeclared, response };
+    return { kind: 'done', run: await take(result, job, parts), response };
+  } catch (error) {
+    if (error instanceof RefusedError) return { kind: 'refused', detail: error.message };
+    throw error;
+  }
+}
+
+async function take(result: WorkDone, job: ForceJob, parts: AnswerParts): Promise<RunDone> {
+  const byTag = new Map(result.outputs.map((o) => [o.tag, o]));
+  const declared = new Set(job.thunk.outputs.map((o) => o.tag));
+  for (const output of result.outputs)
+    if (!declared.has(output.tag))
+      throw new RefusedError(`an output the thunk does not declare: ${output.tag}`);
+  if (byTag.size !== result.outputs.length) throw new RefusedError('an output twice');
+  for (const tag of declared) if (!byTag.has(tag)) throw new RefusedError(`no output ${tag}`);
+  const outputs: OutputValue[] = [];
+  const fetches: Promise<void>[] = [];
+  for (const { tag } of job.thunk.outputs) {
+    const { name, inline } = byTag.get(tag)!;
+    if (inline !== undefined) {
+      const bytes = Buffer.from(inline, 'base64');
+      if (nameValue(bytes) !== name)
+        throw new RefusedError(`output ${tag} does not have the hash it is named by`);
+      parts.store.put(bytes, 'V');
+    } else {
+      parts.remote.noteStored(name);
+      if (!parts.store.has(name)) fetches.push(fetchOutput(name, parts));
+    }
+    outputs.push({ tag, name });
+  }
+  if (fetches.length > 0) await Promise.all(fetches);
+  return {
+    kind: 'done',
+    exitCode: 0,
+    stdout: Buffer.from(result.stdout, 'base64'),
+    stderr: Buffer.from(result.stderr, 'base64'),
+    outputs,
+    wallMs: result.timings.runMs,
+    cpuMs: result.timings.cpuMs,
+  };
+}
+
+async function fetchOutput(name: ObjectName, parts: AnswerParts): Promise<void> {
+  const temporary = parts.store.temporary();
+  try {
+    await parts.remote.getFile(name, temporary);
+    if (parts.store.putFile(temporary) !== name)
+      throw new RemoteError('digest-mismatch', `output ${name}: the bytes that came have another hash`);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}

@@ -1,0 +1,27 @@
+// Which engine a session wants, as it travels from the command line to the server.
+
+export const ENGINES = ['local', 'lambda', 'lambda,local'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+export interface EngineChoice {
+  readonly engine: EngineName;
+  /** Blob store of the cloud engines, e.g. "s3://bucket/prefix"; '' when none is set. */
+  readonly remote: string;
+  /** Functions are called PREFIX-compile and PREFIX-link. */
+  readonly lambdaFunction: string;
+  /** USD; 0: no limit. */
+  readonly budgetUsd: number;
+  /** Fail rather than run here what the cloud did not do. */
+  readonly strict: boolean;
+  /** The user's AWS_* variables; the server was started with those of another time. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export const LOCAL_CHOICE: EngineChoice = {
+  engine: 'local',
+  remote: '',
+  lambdaFunction: '',
+  budgetUsd: 0,
+  strict: false,
+  env: {},
+};

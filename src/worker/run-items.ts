@@ -1,0 +1,211 @@
+// Runs a request's thunks, one after the other, below roots of their own. Outputs of earlier ones are inputs of later ones
+// without leaving the machine.
+import { mkdirSync, readFileSync } from 'node:fs';
+import { isThunk, isValue, type ObjectName, outputRef, sizeOf } from '../ir/name.ts';
+import type { Thunk } from '../ir/thunk.ts';
+import { BadManifestError, decodeManifest, type ToolchainManifest } from '../toolchain/manifest.ts';
+import { BlobCache } from './blob-cache.ts';
+import { BlobError, type BlobFetcher, type BlobSink } from './blobs.ts';
+import { checkItem, Refused } from './layout.ts';
+import type {
+  WorkDone,
+  WorkFailed,
+  WorkFailedReason,
+  WorkItem,
+  WorkOutput,
+  WorkRequest,
+} from './messages.ts';
+import { type ItemRan, runItem } from './run-item.ts';
+import { Slots } from './slots.ts';
+
+/** Bytes of inline outputs of one answer, before base64: Lambda allows 6 MB, and what tools print needs room too. */
+const INLINE_TOTAL_BYTES_MAX = 2 * 1024 * 1024;
+
+export interface RunItemsOptions {
+  /** The worker's cache directory; bounded in bytes. Nothing is written elsewhere. */
+  readonly directory: string;
+  readonly fetcher: BlobFetcher;
+  readonly sink: BlobSink;
+  readonly signal: AbortSignal;
+}
+
+interface Warm {
+  readonly cache: BlobCache;
+  readonly slots: Slots;
+}
+
+const warmByDirectory = new Map<string, Warm>();
+const manifests = new Map<ObjectName, ToolchainManifest>();
+
+function warmOf(directory: string, bytesMax?: number): Warm {
+  let warm = warmByDirectory.get(directory);
+  if (!warm) {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    warm = { cache: new BlobCache(directory, bytesMax), slots: new Slots(directory) };
+    warmByDirectory.set(directory, warm);
+  }
+  return warm;
+}
+
+/** The warm cache of a worker's directory; its counters are what `WorkResponse.worker` reports. */
+export function blobCacheOf(directory: string, bytesMax?: number): BlobCache {
+  return warmOf(directory, bytesMax).cache;
+}
+
+/** @returns one result per item, in order, ending with the first that failed or exited other than 0. Never rejects. */
+export async function runItems(
+  request: WorkRequest,
+  options: RunItemsOptions,
+): Promise<readonly (WorkDone | WorkFailed)[]> {
+  const results: (WorkDone | WorkFailed)[] = [];
+  const run = new Run(request, options);
+  try {
+    for (const item of request.items) {
+      let result: WorkDone | WorkFailed;
+      try {
+        result = await run.item(item);
+      } catch (error) {
+        result = { kind: 'failed', name: item.name, ...reasonOf(error) };
+      }
+      results.push(result);
+      if (result.kind === 'failed' || result.exitCode !== 0) break;
+    }
+  } finally {
+    run.end();
+  }
+  return results;
+}
+
+function reasonOf(error: unknown): { readonly reason: WorkFailedReason; readonly detail: string } {
+  if (error instanceof Refused || error instanceof BadManifestError)
+    return { reason: 'refused', detail: error.message };
+  if (error instanceof BlobError) {
+    const reason = error.reason === 'connection-lost' ? 'fetch-inputs-failed' : error.reason;
+    return { reason, detail: error.message };
+  }
+  return { reason: 'start-failed', detail: error instanceof Error ? error.message : String(error) };
+}
+
+class Run {
+  readonly #request: WorkRequest;
+  readonly #o: RunItemsOptions;
+  readonly #cache: BlobCache;
+  readonly #slots: Slots;
+  readonly #held: ObjectName[] = [];
+  /** Outputs of earlier items: reference to value. */
+  readonly #made = new Map<string, ObjectName>();
+  #inlineBytes = 0;
+
+  constructor(request: WorkRequest, options: RunItemsOptions) {
+    this.#request = request;
+    this.#o = options;
+    const { cache, slots } = warmOf(options.directory);
+    this.#cache = cache;
+    this.#slots = slots;
+  }
+
+  end(): void {
+    this.#cache.release(this.#held);
+  }
+
+  async #hold(names: Iterable<ObjectName>): Promise<void> {
+    this.#held.push(...(await this.#cache.hold(names, this.#o.fetcher, this.#request.inline)));
+  }
+
+  async #manifest(): Promise<ToolchainManifest> {
+    const name = this.#request.toolchain;
+    let manifest = manifests.get(name);
+    if (!manifest) {
+      await this.#hold([name]);
+      manifest = decodeManifest(readFileSync(this.#cache.path(name)));
+      // A worker serves one user's few compilers.
+      if (manifests.size >= 16) manifests.clear();
+      manifests.set(name, manifest);
+    }
+    return manifest;
+  }
+
+  #valueOf(name: string): ObjectName {
+    const value = isValue(name) ? (name as ObjectName) : this.#made.get(name);
+    if (value === undefined)
+      throw new Refused(`${name} is neither a value nor an output of an earlier thunk`);
+    return value;
+  }
+
+  async item(item: WorkItem): Promise<WorkDone | WorkFailed> {
+    const started = performance.now();
+    const manifest = await this.#manifest();
+    const thunk = checkItem(item, manifest);
+    await this.#hold([
+      ...manifest.files.map(([, name]) => name),
+      ...thunk.inputs.flatMap((i) => (isThunk(i.name) ? [] : this.#valueOf(i.name))),
+    ]);
+    const fetched = performance.now();
+    const ran = await runItem({
+      manifest,
+      item,
+      thunk,
+      resolveValue: (name) => this.#valueOf(name),
+      pathOf: (name) => this.#cache.path(name),
+      slots: this.#slots,
+      toolchain: this.#request.toolchain,
+      keep: (name, absPath) => {
+        this.#cache.add(name, absPath);
+        this.#held.push(name);
+      },
+      timeoutMs: this.#request.timeoutMs,
+      signal: this.#o.signal,
+    });
+    if (ran.kind === 'failed') return { ...ran, name: item.name };
+    const before = performance.now();
+    let outputs: readonly WorkOutput[];
+    try {
+      outputs = await this.#deliver(item, thunk, ran);
+    } catch (error) {
+      return {
+        kind: 'failed',
+        name: item.name,
+        reason: 'upload-outputs-failed',
+        detail: (error as Error).message,
+      };
+    }
+    return {
+      kind: 'done',
+      name: item.name,
+      exitCode: ran.exitCode,
+      stdout: ran.stdout.toString('base64'),
+      stderr: ran.stderr.toString('base64'),
+      outputs,
+      undeclaredMisses: ran.undeclaredMisses,
+      timings: {
+        fetchMs: fetched - started,
+        layoutMs: ran.layoutMs,
+        runMs: ran.runMs,
+        storeMs: performance.now() - before,
+        cpuMs: ran.cpuMs,
+        memoryMaxBytes: ran.rssMaxBytes,
+      },
+    };
+  }
+
+  async #deliver(item: WorkItem, thunk: Thunk, ran: ItemRan): Promise<readonly WorkOutput[]> {
+    const internal = new Set(item.internal);
+    const sent: Promise<void>[] = [];
+    const outputs = ran.outputs.map(({ tag, name }): WorkOutput => {
+      this.#made.set(outputRef(item.name, tag), name);
+      if (internal.has(tag)) return { tag, name };
+      const size = sizeOf(name);
+      const path = this.#cache.path(name);
+      if (size <= this.#request.inlineBytesMax && this.#inlineBytes + size <= INLINE_TOTAL_BYTES_MAX) {
+        this.#inlineBytes += size;
+        return { tag, name, inline: readFileSync(path).toString('base64') };
+      }
+      sent.push(this.#o.sink.put(name, path));
+      return { tag, name };
+    });
+    if (outputs.length !== thunk.outputs.length && ran.exitCode === 0)
+      throw new Error('an output got lost on the way');
+    await Promise.all(sent);
+    return outputs;
+  }
+}

@@ -1,0 +1,208 @@
+// The kinds of command a virtual root must not change. "~" stands for a space within a word, PROJECT for the project's path.
+
+export const FILES: Readonly<Record<string, string>> = {
+  'a.c':
+    '#include <stdio.h>\n#include "h.h"\nint b(void);\nint main(int c, char **v) { printf("%d %s %s\\n", b() + H + c, __FILE__, v[0]); return 0; }\n',
+  'b.c':
+    '#include <stdlib.h>\nstatic int k(int i) { return i * 3; }\nint b(void) { return k(2) + abs(-1); }\n',
+  'd.c': '#include <assert.h>\n#include <math.h>\nint d(int i) { assert(i); return (int)sqrt(i); }\n',
+  'c.cc':
+    '#include <iostream>\n#include <regex>\n#include <string>\nint main() { std::regex r("a+"); std::cout << std::regex_match(std::string("aa"), r) << std::endl; return 0; }\n',
+  't.cc': 'template <class T> T twice(T t) { return t + t; }\nint f() { return twice(2); }\n',
+  'h.h': '#ifndef H\n#define H 1\n#endif\n',
+  'inc/deep.h': '#include "../h.h"\nstatic inline int deep(void) { return H; }\n',
+  'inc/h.h': '#define H 7\n',
+  'sys/sys.h': '#define SYS __FILE__\n',
+  'near.c': '#include "inc/deep.h"\nint n(void) { return deep(); }\n',
+  'quote.c': '#include "deep.h"\n#include <sys.h>\nconst char *q = SYS;\nint n(void) { return deep(); }\n',
+  'has.c': '#if __has_include("nowhere.h")\nint x = 1;\n#else\nint x = 2;\n#endif\n',
+  'warn.c': 'int w(int a) { int unused; if (a = 1) return "ä"; return 0; }\n',
+  'error.c': '#include "h.h"\nint e(void) { return undeclared + missing(; }\n',
+  'missing.c': '#include "not-there.h"\nint m;\n',
+  'abspath.c': '#include "PROJECT/inc/deep.h"\nint w(void) { int unused; return deep(); }\n',
+  'loop.c': 'int s(int *p, int n) { int t = 0; for (int i = 0; i < n; i++) t += p[i]; return t; }\n',
+  'omp.c':
+    '#include <omp.h>\nint main(void) { int n = 0;\n#pragma omp parallel\n n++;\n return omp_get_max_threads() < 1 && n; }\n',
+  'thread.c':
+    '#include <pthread.h>\nstatic void *f(void *p) { return p; }\nint main(void) { pthread_t t; return pthread_create(&t, 0, f, 0); }\n',
+  's.s': '.globl s\ns: ret\n.section .note.GNU-stack,"",@progbits\n',
+  'S.S': '#include "h.h"\n.globl s2\ns2: .long H\n.section .note.GNU-stack,"",@progbits\n',
+  'inc.s': '.incbin "blob.bin"\n.include "more.inc"\n.section .note.GNU-stack,"",@progbits\n',
+  'blob.bin': 'blob',
+  'more.inc': '.long 7\n',
+  'i.i': '# 1 "x.c"\nint i;\n',
+  'main.c': 'int b(void);\nint main(void) { return b(); }\n',
+  'v.map': 'V1 { global: b; local: *; };\n',
+  'link.ld':
+    'SECTIONS { .text : { *(.text*) } .data : { *(.data*) } /DISCARD/ : { *(.note*) *(.comment) *(.eh_frame) } }\n',
+  'args.rsp': '-O2 -g -c "a.c" @more.rsp\n',
+  'more.rsp': "-DH=3 -o 'rsp.o'\n",
+  't.c': 'const char *t = __DATE__ " " __TIME__;\n',
+  'base.c': 'const char *t = __BASE_FILE__ ":" __FILE_NAME__;\nint l = __LINE__ + __COUNTER__;\n',
+  'once1/o.h': '#pragma once\nstatic int once = 1;\n',
+  'once2/o.h': '#pragma once\nstatic int once = 1;\n',
+  'once.c': '#include "once1/o.h"\n#include "once1/o.h"\nint f(void) { return once; }\n',
+  'sp ace/ü.c': '#include "h h.h"\nint u = H;\nconst char *f = __FILE__;\n',
+  'sp ace/h h.h': '#define H __FILE__[0]\n',
+  'pre.h': '#include <stdio.h>\n#include <string.h>\n',
+  'usepre.c': '#include "pre.h"\nint p(void) { return printf("x"); }\n',
+  'sub/keep': '',
+  'out/keep': '',
+  'tmp/keep': '',
+};
+
+export interface Case {
+  readonly line: string;
+  readonly setup?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Below the project. */
+  readonly cwd?: string;
+}
+
+const OBJECTS = 'gcc -c a.c b.c d.c && ar rcD libb.a b.o';
+const PIC = 'gcc -fPIC -g -c b.c d.c';
+
+export const CASES: readonly (string | Case)[] = [
+  // objects
+  'gcc -c a.c',
+  'gcc -O2 -c a.c -o out/a.o',
+  'gcc -O3 -march=x86-64-v2 -ftree-vectorize -c loop.c -o out/loop.o',
+  'gcc -Os -ffunction-sections -fdata-sections -fPIC -c b.c -o out/b.o',
+  'gcc -c a.c b.c',
+  'gcc -std=c89 -pedantic -c b.c -o out/b.o',
+  'gcc -std=gnu2x -c b.c -o out/b.o',
+  'gcc -m32 -nostdinc -ffreestanding -c i.i -o out/i.o',
+  'gcc -pipe -O2 -c a.c -o out/a.o',
+  'gcc -c PROJECT/a.c -o PROJECT/out/a.o',
+  { line: 'gcc -c ../a.c', cwd: 'sub' },
+  { line: 'gcc -g -I../inc/../inc -c ../near.c -o near.o', cwd: 'sub' },
+  'gcc -c ./inc/../a.c -o out/a.o',
+  'gcc -I../../../../../../../../usr/include -c a.c -o out/a.o',
+  'gcc -c sp~ace/ü.c -o sp~ace/ü.o',
+  'gcc -x c -c i.i -o out/x.o',
+  'gcc -iquote inc -isystem sys -g -c quote.c -o out/q.o',
+  'gcc -iquote inc -idirafter sys -c quote.c -o out/q.o',
+  'gcc -include h.h -imacros inc/h.h -c b.c -o out/b.o',
+  'gcc -c has.c',
+  'gcc -c once.c -o out/once.o',
+  'gcc -g -c base.c -o out/base.o',
+  { line: 'gcc -c t.c -o out/t.o', env: { SOURCE_DATE_EPOCH: '1000000000', TZ: 'Asia/Tokyo' } },
+  { line: 'gcc -c quote.c -o out/q.o', env: { CPATH: 'inc:sys' } },
+  { line: 'gcc -c b.c -o out/b.o', env: { TMPDIR: 'PROJECT/tmp' } },
+  'gcc @args.rsp',
+  'gcc -frecord-gcc-switches -O1 -c b.c -o out/b.o',
+  // text
+  'gcc -E a.c',
+  'gcc -E a.c -o out/a.i',
+  'gcc -E -dD -C -P a.c -o out/a.i',
+  'gcc -E -M a.c',
+  'gcc -MM -MG missing.c',
+  'gcc -S -O2 a.c -o out/a.s',
+  'gcc -S -fverbose-asm -O2 -g a.c -o out/a.s',
+  'gcc -fdump-tree-optimized -O2 -c b.c -o out/b.o',
+  'gcc -fstack-usage -c b.c -o out/b.o',
+  'gcc -save-temps -c a.c -o out/a.o',
+  'gcc -save-temps=obj -O1 -c a.c -o out/a.o',
+  'gcc -H -c near.c -o out/n.o',
+  'cpp -P inc/deep.h',
+  // depfiles
+  'gcc -MD -c a.c',
+  'gcc -MMD -MP -MF out/z.d -c near.c -o out/n.o',
+  'gcc -Wp,-MD,out/q.d -c a.c -o out/a.o',
+  // debug information
+  'gcc -g -c a.c -o out/a.o',
+  'gcc -g3 -O2 -c a.c -o out/a.o',
+  'gcc -ggdb -gdwarf-4 -c b.c -o out/b.o',
+  'gcc -g -gz -c a.c -o out/a.o',
+  'gcc -gsplit-dwarf -g -c b.c -o out/b.o',
+  'gcc -g -ffile-prefix-map=PROJECT=. -c a.c -o out/a.o',
+  'gcc -g -fdebug-prefix-map=PROJECT=/src -c a.c -o out/a.o',
+  // coverage, profiles, LTO, sanitizers
+  'gcc --coverage -frandom-seed=1 -c b.c -o out/b.o',
+  'gcc -fprofile-generate -frandom-seed=1 -c b.c -o out/b.o',
+  'gcc -flto -frandom-seed=1 -O2 -c b.c -o out/b.o',
+  'gcc -flto -ffat-lto-objects -frandom-seed=1 -O2 -c b.c -o out/b.o',
+  {
+    line: 'gcc -flto -O2 m.o b.o -o prog',
+    setup: 'gcc -flto -frandom-seed=1 -O2 -c main.c -o m.o && gcc -flto -frandom-seed=2 -O2 -c b.c',
+  },
+  {
+    line: 'gcc -flto=2 -flto-partition=max -O2 m.o b.o -o prog',
+    setup: 'gcc -flto -frandom-seed=1 -O2 -c main.c -o m.o && gcc -flto -frandom-seed=2 -O2 -c b.c',
+  },
+  'gcc -fsanitize=address -g -c a.c -o out/a.o',
+  'gcc -fsanitize=undefined -c a.c -o out/a.o',
+  { line: 'gcc -fsanitize=address main.c b.o -o prog', setup: 'gcc -fsanitize=address -c b.c' },
+  // assembler
+  'gcc -c s.s -o out/s.o',
+  'gcc -g -c S.S -o out/S.o',
+  'gcc -c inc.s -o out/inc.o',
+  'gcc -Wa,-adhln=out/list.txt -c b.c -o out/b.o',
+  'as -g s.s -o out/s.o',
+  // links
+  { line: 'gcc a.o b.o -o prog', setup: OBJECTS },
+  'gcc a.c b.c -o prog',
+  { line: 'gcc -static a.o b.o -o prog', setup: OBJECTS },
+  { line: 'gcc -no-pie a.o b.o -o prog', setup: OBJECTS },
+  { line: 'gcc -static-pie a.o b.o -o prog', setup: OBJECTS },
+  { line: 'gcc -s a.o -L. -lb -o prog', setup: OBJECTS },
+  { line: 'gcc a.o d.o -Wl,--start-group libb.a -Wl,--end-group -lm -o out/prog', setup: OBJECTS },
+  { line: 'gcc -Wl,-Map,out/prog.map a.o b.o -o out/prog', setup: OBJECTS },
+  { line: 'gcc -Wl,-t a.o b.o -o out/prog', setup: OBJECTS },
+  { line: 'gcc -Wl,--build-id=sha1 -Wl,--gc-sections -Wl,-O1 a.o b.o -o prog', setup: OBJECTS },
+  { line: 'gcc -shared -Wl,-soname,libb.so.1 b.o -o libb.so', setup: PIC },
+  { line: 'gcc -shared -Wl,--version-script,v.map b.o d.o -lm -o libb.so', setup: PIC },
+  {
+    line: 'gcc a.o libb.so -Wl,-rpath,/opt/x -o prog',
+    setup: `${PIC} && gcc -shared b.o -o libb.so && gcc -c a.c`,
+  },
+  { line: 'gcc -r -nostdlib a.o b.o -o out/r.o', setup: OBJECTS },
+  { line: 'gcc -nostdlib -Wl,-T,link.ld b.o -Wl,--defsym,abs=0 -o out/raw', setup: 'gcc -fno-pic -c b.c' },
+  { line: 'gcc a.o -o prog', setup: OBJECTS },
+  { line: 'gcc -fuse-ld=gold a.o b.o -o prog', setup: OBJECTS },
+  { line: 'ld -r a.o b.o -o out/r.o', setup: OBJECTS },
+  { line: 'ld -shared --hash-style=gnu b.o -o out/libb.so', setup: PIC },
+  'gcc -fopenmp omp.c -o prog',
+  'gcc -pthread thread.c -o prog',
+  // archives and object tools
+  { line: 'ar rcsD out/lib.a a.o b.o d.o', setup: OBJECTS },
+  { line: 'ar qcD out/lib.a a.o b.o', setup: OBJECTS },
+  { line: 'ar rcsD out/lto.a b.o', setup: 'gcc -flto -frandom-seed=1 -c b.c' },
+  { line: 'gcc-ar rcsD out/lto.a b.o', setup: 'gcc -flto -frandom-seed=1 -c b.c' },
+  { line: 'ranlib -D libb.a', setup: 'gcc -c b.c && ar rcSD libb.a b.o' },
+  { line: 'strip -o out/prog prog', setup: `${OBJECTS} && gcc -g a.c b.o -o prog` },
+  { line: 'strip --strip-debug b.o', setup: 'gcc -g -c b.c' },
+  { line: 'objcopy --only-keep-debug prog out/prog.debug', setup: `${OBJECTS} && gcc -g a.c b.o -o prog` },
+  { line: 'objcopy -I binary -O elf64-x86-64 -B i386:x86-64 blob.bin out/blob.o' },
+  // C++
+  'g++ -c t.cc -o out/t.o',
+  'g++ -O2 -g -c c.cc -o out/c.o',
+  'g++ -std=c++20 -fno-exceptions -fno-rtti -c t.cc -o out/t.o',
+  'g++ -E c.cc -o out/c.ii',
+  'g++ -MMD -c t.cc -o out/t.o',
+  { line: 'g++ c.o -o prog', setup: 'g++ -c c.cc' },
+  { line: 'g++ -static-libstdc++ -static-libgcc c.o -o prog', setup: 'g++ -c c.cc' },
+  // diagnostics
+  { line: 'gcc -Wall -Wextra -c warn.c -o out/w.o', env: { LANG: 'C.UTF-8' } },
+  { line: 'gcc -Wall -Wextra -c warn.c -o out/w.o', env: { LC_ALL: 'C' } },
+  { line: 'gcc -Wall -c warn.c -o out/w.o', env: { LANG: 'en_US.UTF-8', LANGUAGE: 'en_US:en' } },
+  {
+    line: 'gcc -Wall -fdiagnostics-color=always -c warn.c -o out/w.o',
+    env: { LC_ALL: 'C.UTF-8', GCC_COLORS: 'warning=1' },
+  },
+  { line: 'gcc -Wall -fdiagnostics-format=json -c warn.c -o out/w.o', env: { LC_ALL: 'C.UTF-8' } },
+  { line: 'gcc -Werror -Wall -c warn.c', env: { LC_ALL: 'C.UTF-8' } },
+  { line: 'gcc -c error.c', env: { LC_ALL: 'C.UTF-8' } },
+  { line: 'gcc -c missing.c', env: { LC_ALL: 'C.UTF-8' } },
+  { line: 'gcc -c nowhere.c', env: { LC_ALL: 'C.UTF-8' } },
+  'gcc -Wall -c abspath.c -o out/abs.o',
+  { line: 'g++ -c error.c -o out/e.o', env: { LC_ALL: 'C.UTF-8' } },
+  { line: 'gcc main.c -o prog', env: { LC_ALL: 'C.UTF-8' } },
+  { line: 'gcc a.o -lnowhere -o prog', setup: OBJECTS },
+  // precompiled headers
+  'gcc pre.h -o out/pre.h.gch',
+  { line: 'gcc -c usepre.c -o out/u.o', setup: 'gcc pre.h -o pre.h.gch' },
+  // what plain does not repeat
+  'gcc --coverage -c b.c -o out/b.o',
+  'gcc -flto -c b.c -o out/b.o',
+];
