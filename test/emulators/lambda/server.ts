@@ -349,6 +349,6 @@ export class LambdaEmulator {
     await new Promise((resolve) => this.#server.close(resolve));
     // Instances take their own directories away when their processes have ended.
     await new Promise((resolve) => setTimeout(resolve, 100));
-    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 40, retryDelay: 50 });
   }
 }
