@@ -87,7 +87,12 @@ export async function finalize(
   parts: FinalizeParts,
 ): Promise<readonly string[]> {
   const { journal, forcer } = parts;
+  const { cwd } = session.options;
+  const isOurs = (project: string): boolean => below(cwd, project) || below(project, cwd);
+  // A build that was killed may have left archives that a real ar made of placeholders.
+  const sinceMs = Math.min(startedMs, journal.openSinceMs(isOurs) ?? startedMs);
   let strays: readonly string[] = [];
+  let unhealed = false;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const targets = new Set<ObjectName>();
     const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
@@ -103,7 +108,7 @@ export async function finalize(
     const roots = scope.paths
       ? scope.paths.filter((p) => tryStat(p)?.isDirectory())
       : [session.options.cwd, ...session.directories];
-    const found = await findPlaceholders(roots, startedMs);
+    const found = await findPlaceholders(roots, sinceMs);
     const single = (scope.paths ?? []).filter((p) => placeholderAt(p) !== undefined);
     strays = [...found.files, ...single];
     if (found.files.length + found.archives.length + single.length === 0) break;
@@ -112,10 +117,13 @@ export async function finalize(
       ...strays.map(async (p) => (await forcer.forcePath(p, session.id)).kind === 'real'),
       ...found.archives.map((p) => parts.heal(p, session.id)),
     ]);
+    unhealed = results.slice(strays.length).includes(false);
     if (!results.includes(true)) break;
   }
   const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
   const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));
   for (const path of strays) if (placeholderAt(path) !== undefined) left.add(path);
+  if (left.size === 0 && !unhealed && !session.stopped && !scope.paths)
+    journal.closeProjects((p) => below(cwd, p));
   return [...left];
 }

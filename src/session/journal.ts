@@ -4,6 +4,8 @@
 // not add up (torn by a kill or a full disk) is passed over. Records:
 //   {"t":"p","path","ref","project","sides"}  a placeholder for `ref` is about to be written at `path`
 //   {"t":"d","path"}                  nothing of ours is at `path` any more
+//   {"t":"o","project","ms"}          placeholders are left below `project` since then
+//   {"t":"c","project"}               ... and none is any more, nor an archive that a real ar made of some
 //   {"t":"x","thunk","place"}         how to run a thunk here (engine.ts: Placement)
 // The file is rewritten with what is still outstanding when the server starts and when it has grown.
 import { createHash } from 'node:crypto';
@@ -11,6 +13,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync
 import { dirname } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
 import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
+import { tryStat } from '../store/stat.ts';
 
 export interface Outstanding {
   readonly path: string;
@@ -24,8 +27,12 @@ export interface Outstanding {
 type JournalRecord =
   | ({ readonly t: 'p' } & Outstanding)
   | { readonly t: 'd'; readonly path: string }
+  | { readonly t: 'o'; readonly project: string; readonly ms: number }
+  | { readonly t: 'c'; readonly project: string }
   | { readonly t: 'x'; readonly thunk: ObjectName; readonly place: Placement };
 
+/** File times lag behind the clock by a tick. */
+const CLOCK_STEP_MS = 100;
 /** Lines after which a journal with little outstanding is rewritten. */
 const COMPACT_LINES = 20_000;
 
@@ -46,6 +53,7 @@ export class Journal {
   readonly #byPath = new Map<string, Outstanding>();
   readonly #pathsByThunk = new Map<ObjectName, Set<string>>();
   readonly #places = new Map<ObjectName, Placement>();
+  readonly #openSinceMs = new Map<string, number>();
   #fd = -1;
   #lines = 0;
 
@@ -68,6 +76,14 @@ export class Journal {
   #apply(record: JournalRecord): void {
     if (record.t === 'x') {
       this.#places.set(record.thunk, record.place);
+      return;
+    }
+    if (record.t === 'o') {
+      this.#openSinceMs.set(record.project, record.ms);
+      return;
+    }
+    if (record.t === 'c') {
+      this.#openSinceMs.delete(record.project);
       return;
     }
     const before = this.#byPath.get(record.path);
@@ -100,6 +116,8 @@ export class Journal {
     const lines: string[] = [];
     for (const [thunk, place] of this.#places) lines.push(encode({ t: 'x', thunk, place }));
     for (const o of this.#byPath.values()) lines.push(encode({ t: 'p', ...o }));
+    for (const [project, ms] of this.#openSinceMs)
+      if (tryStat(project)?.isDirectory()) lines.push(encode({ t: 'o', project, ms }));
     const temporary = `${this.#file}.${process.pid}`;
     writeFileSync(temporary, lines.join(''), { mode: 0o600 });
     renameSync(temporary, this.#file);
@@ -118,7 +136,21 @@ export class Journal {
 
   /** To be called before the placeholder is written. */
   promise(outstanding: Outstanding): void {
+    const { project } = outstanding;
+    if (!this.#openSinceMs.has(project)) this.#append({ t: 'o', project, ms: Date.now() - CLOCK_STEP_MS });
     this.#append({ t: 'p', ...outstanding });
+  }
+
+  /** Since when a project for which `concerns` holds may have placeholders, or archives of them; undefined: none has. */
+  openSinceMs(concerns: (project: string) => boolean): number | undefined {
+    const times = [...this.#openSinceMs].filter(([project]) => concerns(project)).map(([, ms]) => ms);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Everything below these projects was looked at, and is real. */
+  closeProjects(concerns: (project: string) => boolean): void {
+    for (const project of [...this.#openSinceMs.keys()])
+      if (concerns(project)) this.#append({ t: 'c', project });
   }
 
   settle(path: string): void {

@@ -107,6 +107,16 @@ describe('placeholders', () => {
     assert.deepEqual(rig.shot(), plain);
   });
 
+  test('an archive that a real ar made of some, with no server there, is healed by the next command', () => {
+    for (const next of ['gg force', 'gg make']) {
+      rig.fresh('hello-make');
+      rig.sh('gg infer -- make greet.o count.o && gg stop && /usr/bin/ar rcs libgreet.a greet.o count.o');
+      assert.notEqual(rig.shot().get('libgreet.a'), plain.get('libgreet.a'));
+      assert.equal(rig.sh(next).code, 0);
+      assert.equal(rig.shot().get('libgreet.a'), plain.get('libgreet.a'), next);
+    }
+  });
+
   test('moved, copied and linked ones become what they stand for', () => {
     rig.fresh('hello-make');
     rig.sh('gg infer -- make -j2; mv hello moved; cp greet.o copied.o; ln counter linked');

@@ -9,8 +9,8 @@ import { Journal } from '../../../src/session/journal.ts';
 const root = mkdtempSync(join(tmpdir(), 'gg-journal-'));
 after(() => rmSync(root, { recursive: true }));
 const thunk = (n: number) => `T${String(n).padStart(64, '0')}-10` as ObjectName;
-const promise = (j: Journal, n: number) =>
-  j.promise({ path: `/w/${n}.o`, ref: outputRef(thunk(n), 'o'), project: '/w', sides: [] });
+const promise = (j: Journal, n: number, project = '/w') =>
+  j.promise({ path: `/w/${n}.o`, ref: outputRef(thunk(n), 'o'), project, sides: [] });
 const place = {
   realTool: '/usr/bin/gcc',
   cwd: '/w',
@@ -45,7 +45,7 @@ test('a torn last line and a damaged middle line are passed over', () => {
   promise(j, 3);
   const text = readFileSync(file, 'utf8');
   const lines = text.split('\n');
-  lines[1] = lines[1]!.replace('/w/2.o', '/w/9.o');
+  lines[2] = lines[2]!.replace('/w/2.o', '/w/9.o');
   writeFileSync(file, lines.join('\n'));
   appendFileSync(file, '0123456789abcdef {"t":"p"');
   const again = new Journal(file);
@@ -74,4 +74,29 @@ test('the file is rewritten before it grows without bound', () => {
     j.settle(`/w/${i}.o`);
   }
   assert.ok(readFileSync(file).length < 8_000_000);
+});
+
+test('a project is open from its first placeholder until it was looked through, whoever reads the file', () => {
+  const file = join(root, 'e');
+  const here = (project: string): boolean => project === root;
+  const j = new Journal(file);
+  assert.equal(j.openSinceMs(here), undefined);
+  const before = Date.now();
+  promise(j, 1, root);
+  const since = j.openSinceMs(here)!;
+  assert.ok(since <= before && since > before - 10_000);
+  promise(j, 2, root);
+  j.settle('/w/1.o');
+  j.settle('/w/2.o');
+  assert.equal(j.openSinceMs(here), since);
+  assert.equal(
+    j.openSinceMs(() => false),
+    undefined,
+  );
+  j.close();
+  const again = new Journal(file);
+  assert.equal(again.openSinceMs(here), since);
+  again.closeProjects(here);
+  assert.equal(again.openSinceMs(here), undefined);
+  again.close();
 });
