@@ -17,15 +17,18 @@ import { Contexts } from '../session/context.ts';
 import { Forcer } from '../session/forcer.ts';
 import { History } from '../session/history.ts';
 import { Journal } from '../session/journal.ts';
+import { neededBy } from '../session/needed.ts';
 import { SelfCheck } from '../session/self-check.ts';
 import { SessionServer } from '../session/server.ts';
 import { Session } from '../session/session.ts';
 import { DigestCache } from '../store/digest-cache.ts';
+import { collectGarbage } from '../store/gc.ts';
 import { readHead } from '../store/head.ts';
 import { LocalStore } from '../store/local.ts';
 import { Toolchains } from '../toolchain/toolchain.ts';
 import type { PlaceRequest } from '../writeback/writeback.ts';
 import { Engines } from './engines.ts';
+import { loadSettings } from './settings.ts';
 import { VERSION } from './version.ts';
 
 const IDLE_SECONDS = 600;
@@ -150,6 +153,14 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     detached,
     selfCheck,
     heal,
+    idle: () => {
+      try {
+        const { cacheSizeBytes } = loadSettings({}, process.env);
+        collectGarbage(stateDir, cacheSizeBytes, neededBy(journal.outstanding(), store));
+      } catch {
+        // A bad setting or a full disk is said to whoever runs a command; nobody listens here.
+      }
+    },
     ended: async () => {
       await reading.close();
       process.exit(0);

@@ -2,11 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { visitGraph } from '../ir/graph.ts';
-import { baseName, isValue, type ObjectName } from '../ir/name.ts';
-import { decodeThunk } from '../ir/thunk.ts';
 import { runtimePaths } from '../native/paths.ts';
 import { Journal } from '../session/journal.ts';
+import { neededBy } from '../session/needed.ts';
 import { collectGarbage } from '../store/gc.ts';
 import { LocalStore } from '../store/local.ts';
 import { connectIfRunning, connectOrStart } from './client.ts';
@@ -32,28 +30,13 @@ export async function stop(): Promise<number> {
   return EXIT.ok;
 }
 
-/** Everything outstanding placeholders need, so that none of it is collected. */
-function pinned(store: LocalStore, directory: string): Set<ObjectName> {
-  const journal = new Journal(join(directory, 'journal'));
-  const names = new Set<ObjectName>();
-  visitGraph(
-    journal.outstanding().map((o) => baseName(o.ref)),
-    (name) => {
-      names.add(name);
-      const bytes = isValue(name) ? undefined : store.get(name);
-      return bytes ? decodeThunk(bytes).inputs.map((i) => baseName(i.name)) : [];
-    },
-    () => {},
-  );
-  journal.close();
-  return names;
-}
-
 export async function gc(settings: Settings): Promise<number> {
   await stopQuietly();
   const directory = stateDirectory();
-  const store = new LocalStore(directory);
-  const result = collectGarbage(directory, settings.cacheSizeBytes, pinned(store, directory));
+  const journal = new Journal(join(directory, 'journal'));
+  const needed = neededBy(journal.outstanding(), new LocalStore(directory));
+  journal.close();
+  const result = collectGarbage(directory, settings.cacheSizeBytes, needed);
   print(
     `removed ${result.removedFiles} files, ${mb(result.removedBytes)}; kept ${result.keptFiles} files, ${mb(result.keptBytes)} of at most ${mb(settings.cacheSizeBytes)}`,
   );

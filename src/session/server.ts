@@ -36,6 +36,8 @@ export interface ServerParts {
   readonly detached: Session;
   readonly selfCheck: SelfCheck;
   readonly heal: (absPath: string, owner: string) => Promise<boolean>;
+  /** Called when nobody has asked for anything for `idleMs`, before the server ends: time to keep house. */
+  readonly idle: () => void;
   /** Called once, when the server has ended. */
   readonly ended: () => Promise<void>;
 }
@@ -81,8 +83,10 @@ export class SessionServer {
     clearTimeout(this.#idle);
     if (this.#connections > 0 || this.#p.idleMs === 0) return;
     this.#idle = setTimeout(() => {
-      if (this.#connections === 0 && this.#p.forcer.reductor.pending === 0) void this.stop();
-      else this.#beIdle();
+      if (this.#connections > 0 || this.#p.forcer.reductor.pending > 0) return this.#beIdle();
+      this.#p.idle();
+      // Somebody may have come meanwhile.
+      setImmediate(() => (this.#connections === 0 ? void this.stop() : undefined));
     }, this.#p.idleMs);
   }
 

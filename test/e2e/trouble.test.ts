@@ -153,6 +153,31 @@ describe('places', () => {
     }
   });
 
+  test('a store above its limit is brought below it when nobody builds', () => {
+    const rig = new Rig();
+    try {
+      const plain = plainly(rig);
+      rig.env['GG_IDLE'] = '1';
+      rig.env['GG_CACHE_SIZE'] = '40K';
+      rig.fresh('hello-make');
+      assert.equal(rig.sh('gg make -j2').code, 0);
+      assert.equal(rig.sh('gg infer -- make -B hello.o').code, 0);
+      const size = (): number =>
+        Number(rig.sh('cat $GG_DIR/cas/?/* $GG_DIR/reductions/?/* | wc -c').out.trim());
+      assert.ok(size() > 40 * 1024, String(size()));
+      const ended = rig.sh(
+        'for i in $(seq 100); do sleep 0.1; gg status | grep -q "no session server" && exit 0; sleep 1.2; done; exit 1',
+      );
+      assert.equal(ended.code, 0, 'the server ends when idle');
+      // A kilobyte for the thunk of the placeholder, which is kept above the limit's order.
+      assert.ok(size() <= 41 * 1024, String(size()));
+      assert.equal(rig.sh('gg force').code, 0);
+      assert.equal(rig.shot().get('hello.o'), plain.get('hello.o'));
+    } finally {
+      rig.close();
+    }
+  });
+
   const mounts = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]).status === 0;
   const skip = mounts ? false : 'no right to mount a small file system';
 
