@@ -55,8 +55,9 @@ export class LocalEngine implements Engine {
 
   async run(job: ForceJob, options: { readonly signal: AbortSignal }): Promise<RunOutcome> {
     if (job.placement.sandbox === 'namespace') return this.#inSandbox(job, options.signal);
-    const changed = this.#changedInput(job);
-    if (changed !== undefined) return this.#inSandbox(job, options.signal);
+    // A compile looks afterwards only: what has changed since it was frozen has changed by then too.
+    if (job.placement.stage !== 'compile' && this.#changedInput(job) !== undefined)
+      return this.#inSandbox(job, options.signal);
     const directory = this.#idle.pop() ?? this.#newDirectory();
     let clean = false;
     try {

@@ -27,18 +27,19 @@ import { tryStat } from './stat.ts';
 import type { Reduction, Store } from './store.ts';
 
 const HASH_CHUNK_BYTES = 1024 * 1024;
+/** One for all: hashing never yields, and a fresh megabyte a file is what garbage collection would be busy with. */
+const hashChunk = Buffer.allocUnsafeSlow(HASH_CHUNK_BYTES);
 
 /** SHA-256 and length of a file, read in chunks. @throws the file system's error. */
 export function hashFile(absPath: string): ObjectName {
   const fd = openSync(absPath, 'r');
   try {
     const hash = createHash('sha256');
-    const chunk = Buffer.allocUnsafe(HASH_CHUNK_BYTES);
     let size = 0;
     for (;;) {
-      const n = readSync(fd, chunk, 0, chunk.length, null);
+      const n = readSync(fd, hashChunk, 0, hashChunk.length, null);
       if (n === 0) break;
-      hash.update(chunk.subarray(0, n));
+      hash.update(hashChunk.subarray(0, n));
       size += n;
     }
     return `V${hash.digest('hex')}-${size}` as ObjectName;
