@@ -1,6 +1,7 @@
 // What a cloud engine did, in lines for the end of a build.
 import type { LambdaEngine } from '../engine/lambda.ts';
 import type { TwinEngine } from '../engine/racing.ts';
+import type { SharedEngine } from '../engine/shared.ts';
 
 function listed(counts: ReadonlyMap<string, number>): string {
   return [...counts]
@@ -24,4 +25,11 @@ export function lambdaNotes(engine: LambdaEngine, twins: TwinEngine, raced: numb
   if (twins.twins > 0) lines.push(`lambda: ${twins.twins} twins of stragglers, ${twins.won} came first`);
   if (raced > 0) lines.push(`local: ${raced} thunks on idle cores`);
   return lines;
+}
+
+export function sharedNotes(engine: SharedEngine): readonly string[] {
+  const { taken, offered, damaged, kept } = engine.counts;
+  if (taken + offered + damaged + kept === 0) return [];
+  const more = [damaged > 0 ? `${damaged} lost or damaged there` : '', kept > 0 ? `${kept} kept here` : ''];
+  return [`remote: ${[`${taken} results taken`, `${offered} added`, ...more.filter(Boolean)].join(', ')}`];
 }

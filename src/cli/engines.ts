@@ -11,6 +11,7 @@ import { LimitedEngine } from '../engine/limited.ts';
 import { RacingEngine, TwinEngine } from '../engine/racing.ts';
 import { Ramp } from '../engine/ramp.ts';
 import { RemoteHealth } from '../engine/remote-health.ts';
+import { SharedEngine } from '../engine/shared.ts';
 import { Uploads, type Wanted } from '../engine/uploads.ts';
 import { type ObjectName, sizeOf } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
@@ -22,7 +23,7 @@ import { parseRemoteUrl } from '../store/remote-url.ts';
 import { type Captured, captureToolchain, type Unsupported } from '../toolchain/capture.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import { placeOf } from '../worker/place-of.ts';
-import { lambdaNotes } from './cloud-notes.ts';
+import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export interface EnginesParts {
@@ -51,6 +52,7 @@ export class Engines {
   readonly #p: EnginesParts;
   readonly #local: LimitedEngine;
   readonly #clouds = new Map<string, Promise<Cloud>>();
+  readonly #remotes = new Map<string, Promise<RemoteStore>>();
   readonly #captured = new Map<string, Promise<Captured | Unsupported>>();
 
   constructor(parts: EnginesParts) {
@@ -60,7 +62,16 @@ export class Engines {
 
   /** @throws CliError when what the engine needs is not set. */
   async open(choice: EngineChoice, session: Session, inFlightMax: number): Promise<void> {
-    if (choice.engine === 'local') return;
+    if (choice.engine === 'local') {
+      if (choice.remote !== '') this.#share(this.#p.local, await this.#remote(choice), choice, session);
+      return;
+    }
+    if (choice.remoteUse === 'read')
+      throw new CliError(
+        EXIT.config,
+        `--engine ${choice.engine} with --remote-use read`,
+        'workers must be given files: share, or blobs to believe nobody',
+      );
     const cloud = await this.#cloud(choice, inFlightMax);
     const problems = new Set<string>();
     const problem = (reason: string, subject: string, detail: string, advice: string): void => {
@@ -134,7 +145,7 @@ export class Engines {
     }, LIVE_MS);
     live.unref();
     const engine: Engine = racing ?? twins;
-    session.engine = {
+    const whole: Engine = {
       label: choice.engine,
       slots: engine.slots,
       run: (job, options) => engine.run(job, options),
@@ -143,10 +154,36 @@ export class Engines {
         await lambda.close();
       },
     };
+    const shared = this.#share(whole, cloud.remote, choice, session);
     session.engineReport = () => {
       clearInterval(live);
-      return lambdaNotes(lambda, twins, racing?.ranHere ?? 0);
+      return [...lambdaNotes(lambda, twins, racing?.ranHere ?? 0), ...sharedNotes(shared)];
     };
+  }
+
+  /** Puts the results of others before an engine. */
+  #share(inner: Engine, remote: RemoteStore, choice: EngineChoice, session: Session): SharedEngine {
+    const shared = new SharedEngine({
+      inner,
+      remote,
+      store: this.#p.store,
+      readOnly: choice.remoteUse === 'read',
+      // A cloud engine says itself that the network or the credentials are gone.
+      lost: (error) =>
+        inner === this.#p.local &&
+        session.emit({
+          type: 'problem',
+          reason: error.reason,
+          subject: choice.remote,
+          detail: error.message,
+          advice: 'the build goes on without the results of others',
+        }),
+    });
+    // The local engine is everybody's: it ends with the server.
+    session.engine = inner === this.#p.local ? { ...engineOf(shared), close: async () => {} } : shared;
+    session.engineFlush = () => shared.flush();
+    session.engineReport = () => sharedNotes(shared);
+    return shared;
   }
 
   #cloud(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
@@ -160,7 +197,19 @@ export class Engines {
     return cloud;
   }
 
-  async #connect(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
+  /** One a server and address: it knows what is there from one listing. */
+  #remote(choice: EngineChoice): Promise<RemoteStore> {
+    const key = JSON.stringify([choice.remote, choice.remoteUse, choice.env]);
+    let remote = this.#remotes.get(key);
+    if (!remote) {
+      remote = this.#openRemote(choice);
+      this.#remotes.set(key, remote);
+      remote.catch(() => this.#remotes.delete(key));
+    }
+    return remote;
+  }
+
+  async #openRemote(choice: EngineChoice): Promise<RemoteStore> {
     if (choice.remote === '')
       throw new CliError(
         EXIT.config,
@@ -173,7 +222,19 @@ export class Engines {
     // The SDK's credential chain reads this process's environment; it is to see the caller's.
     for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
     Object.assign(process.env, choice.env);
-    const remote = openRemote(address, secrets);
+    const remote = openRemote(address, {
+      ...secrets,
+      readOnly: choice.remoteUse === 'read',
+      trustReductions: choice.remoteUse !== 'blobs',
+    });
+    // Without what is there already everything is put again: slower, not wrong; who waits for it meets the error itself.
+    await remote.prepare().catch(() => {});
+    return remote;
+  }
+
+  async #connect(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
+    const remote = await this.#remote(choice);
+    const { address } = remote;
     const { awsInvoker } = await import('../engine/aws-invoker.ts');
     const invoker = await awsInvoker({
       region:
@@ -183,8 +244,6 @@ export class Engines {
       socketsMax: inFlightMax + SPARE_SOCKETS,
       ...(choice.env['AWS_PROFILE'] ? { profile: choice.env['AWS_PROFILE'] } : {}),
     });
-    // Without what is there already everything is put again: slower, not wrong; who waits for it meets the error itself.
-    await remote.prepare().catch(() => {});
     const uploads = new Uploads({ store: this.#p.store, remote, digestOf: this.#p.digestOf });
     return { remote, invoker, uploads };
   }
@@ -212,6 +271,10 @@ export class Engines {
       return { localOnly: found.reason, detail: found.detail, tool: realTool };
     return offer(found, this.#p.store);
   }
+}
+
+function engineOf(engine: Engine): Pick<Engine, 'label' | 'slots' | 'run'> {
+  return { label: engine.label, slots: engine.slots, run: (job, options) => engine.run(job, options) };
 }
 
 const offers = new WeakMap<Captured, CapturedToolchain>();

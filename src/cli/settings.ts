@@ -2,12 +2,19 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { ENGINES, type EngineChoice, type EngineName } from '../engine/choice.ts';
+import {
+  ENGINES,
+  type EngineChoice,
+  type EngineName,
+  REMOTE_USES,
+  type RemoteUseName,
+} from '../engine/choice.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export interface Settings {
   readonly engine: EngineName;
   readonly remote: string;
+  readonly remoteUse: RemoteUseName;
   readonly lambdaFunction: string;
   /** 0: no limit. */
   readonly budgetUsd: number;
@@ -38,7 +45,14 @@ export const SETTINGS = [
   {
     key: 'remote',
     variable: 'GG_REMOTE',
-    meaning: 'blob store of cloud engines: s3://BUCKET[/PREFIX][?region=R&endpoint=URL] or redis://...',
+    meaning:
+      'store shared with others, which cloud engines need: s3://BUCKET[/PREFIX][?region=R&endpoint=URL] or redis://...',
+  },
+  {
+    key: 'remote-use',
+    variable: 'GG_REMOTE_USE',
+    meaning:
+      'share (default): take results and add them; read: add none; blobs: believe no results of others',
   },
   {
     key: 'lambda-function',
@@ -117,17 +131,18 @@ const CLOUD_JOBS = 1000;
 
 /** What the server needs to know; the credentials go to our own server only, over its socket. */
 export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): EngineChoice {
-  const { engine, remote, lambdaFunction, budgetUsd, strict } = settings;
+  const { engine, remote, remoteUse, lambdaFunction, budgetUsd, strict } = settings;
   const aws = Object.entries(env).filter(
     (e): e is [string, string] => e[0].startsWith('AWS_') && e[1] !== undefined,
   );
   return {
     engine,
     remote,
+    remoteUse,
     lambdaFunction,
     budgetUsd,
     strict,
-    env: engine === 'local' ? {} : Object.fromEntries(aws),
+    env: engine === 'local' && remote === '' ? {} : Object.fromEntries(aws),
   };
 }
 
@@ -178,6 +193,7 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
   return {
     engine,
     remote: text('remote') ?? '',
+    remoteUse: choice('remote-use', REMOTE_USES, 'share'),
     lambdaFunction: text('lambda-function') ?? 'gg-worker',
     budgetUsd,
     strict: on('strict', false),

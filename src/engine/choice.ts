@@ -3,10 +3,16 @@
 export const ENGINES = ['local', 'lambda', 'lambda,local'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
+/** What a session does with results in the remote store. */
+export const REMOTE_USES = ['share', 'read', 'blobs'] as const;
+export type RemoteUseName = (typeof REMOTE_USES)[number];
+
 export interface EngineChoice {
   readonly engine: EngineName;
-  /** Blob store of the cloud engines, e.g. "s3://bucket/prefix"; '' when none is set. */
+  /** Store shared with others, which cloud engines need, e.g. "s3://bucket/prefix"; '' when none is set. */
   readonly remote: string;
+  /** share: take results and add them; read: add nothing; blobs: believe nobody's results. */
+  readonly remoteUse: RemoteUseName;
   /** Functions are called PREFIX-compile and PREFIX-link. */
   readonly lambdaFunction: string;
   /** USD; 0: no limit. */
@@ -20,6 +26,7 @@ export interface EngineChoice {
 export const LOCAL_CHOICE: EngineChoice = {
   engine: 'local',
   remote: '',
+  remoteUse: 'share',
   lambdaFunction: '',
   budgetUsd: 0,
   strict: false,

@@ -288,7 +288,8 @@ class CliClient {
 
   async #begin(session: Session, message: Extract<ToServer, { op: 'begin' }>): Promise<void> {
     try {
-      if (message.engine.engine !== 'local') await this.#p.openEngine(message.engine, session, message.jobs);
+      if (message.engine.engine !== 'local' || message.engine.remote !== '')
+        await this.#p.openEngine(message.engine, session, message.jobs);
     } catch (error) {
       const { message: text, advice } = error as Error & { readonly advice?: string };
       this.#send({ op: 'error', message: text, ...(advice === undefined ? {} : { advice }) });
@@ -320,6 +321,7 @@ class CliClient {
       forcer: this.#p.forcer,
       heal: this.#p.heal,
     });
+    await session.engineFlush();
     const elsewhere = this.#p.journal.outstanding().filter((o) => !inScope(o, session, scope)).length;
     this.#p.history.flush();
     this.#send({

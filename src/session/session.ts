@@ -43,6 +43,8 @@ export class Session {
   /** Another than the server's own. */
   engine: Engine | undefined;
   /** What the engine did, in lines for the end of the build. */
+  /** Waits for what the engine does behind the build's back. */
+  engineFlush: () => Promise<void> = async () => {};
   engineReport: () => readonly string[] = () => [];
   #listener: ((event: Event) => void) | undefined;
   readonly #held: Event[] = [];

@@ -18,15 +18,15 @@ after(async () => {
   await cloud?.close();
 });
 
-/** The emulators run in this process: the product must not block it. */
+/** The emulators run in this process: the product must not block it. Results are shared only where a test says so. */
 function gg(command: string, env: Record<string, string> = {}): Promise<Ran> {
-  return rig.run(command, { ...cloud.env, ...env });
+  return rig.run(command, { ...cloud.env, GG_REMOTE_USE: 'blobs', ...env });
 }
 
 function notes(ran: Ran): string {
   return ran.err
     .split('\n')
-    .filter((l) => /^gg: (?:lambda|local): /.test(l))
+    .filter((l) => /^gg: (?:lambda|local|remote): /.test(l))
     .join('\n');
 }
 
@@ -53,6 +53,37 @@ describe('hello-make on Lambda', () => {
     assert.equal(ran.code, 0, ran.err);
     assert.deepEqual(rig.shot(), plain);
     assert.equal(cloud.s3.requests.get('UploadPart'), before.get('UploadPart'), 'the toolchain goes up once');
+  });
+
+  test('results are shared: with another engine, read only, and not believed where damaged', async () => {
+    const alone = { GG_REMOTE: 's3://gg-test/shared' };
+    const make = (engine: string, use: string) => {
+      rig.fresh('hello-make');
+      rig.sh('gg clean --force; gg stop');
+      return gg(`gg make --engine ${engine} --remote-use ${use} -j4`, alone);
+    };
+    const expected: readonly (readonly [engine: string, use: string, says: RegExp])[] = [
+      ['local', 'read', /^$/],
+      ['local', 'share', /remote: 0 results taken, 7 added/],
+      ['local', 'share', /remote: 7 results taken, 0 added/],
+      ['local', 'read', /remote: 7 results taken, 0 added/],
+      ['lambda', 'share', /lambda: 0 thunks, 0 invocations.*\ngg: remote: 7 results taken, 0 added/],
+    ];
+    for (const [engine, use, says] of expected) {
+      const ran = await make(engine, use);
+      assert.equal(ran.code, 0, ran.err);
+      assert.match(notes(ran), says, `${engine} ${use}`);
+      assert.deepEqual(rig.shot(), plain);
+    }
+    assert.equal((await make('lambda', 'read')).code, 78);
+    alone.GG_REMOTE = 's3://gg-test/damaged';
+    cloud.s3.faults.change({ corruptedRate: 1 });
+    assert.match(notes(await make('local', 'share')), /7 added/);
+    cloud.s3.faults.change({ corruptedRate: 0 });
+    const damaged = await make('local', 'share');
+    assert.equal(damaged.code, 0, damaged.err);
+    assert.match(notes(damaged), /remote: 0 results taken/);
+    assert.deepEqual(rig.shot(), plain);
   });
 
   test('lambda,local shares the work and makes the same', async () => {
