@@ -262,7 +262,8 @@ static int start_server(const struct places *p) {
   unsetenv("MAKELEVEL");
   char socket_path[PATH_MAX];
   snprintf(socket_path, sizeof socket_path, "%s", p->socket);
-  char *argv[] = {text, script, socket_path, directory, NULL};
+  /* native/server-flags.ts */
+  char *argv[] = {text, "--max-semi-space-size=8", script, socket_path, directory, NULL};
   execv(text, argv);
   _exit(127);
 }

@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MARK, MARK_WITHIN, SIZE_BY_FORM } from '../../../src/ir/placeholder.ts';
 import { runtimePaths } from '../../../src/native/paths.ts';
+import { SERVER_NODE_FLAGS } from '../../../src/native/server-flags.ts';
 import { Spawner } from '../../../src/native/spawner.ts';
 import {
   BODY_BYTES_MAX,
@@ -197,4 +198,10 @@ test('the spawner runs, kills, and puts files in place to the nanosecond', async
     2,
   );
   await spawner.close();
+});
+
+test('the shim starts the server with the flags that are written down', () => {
+  const shim = readFileSync(new URL('../../../wrappers/shim.c', import.meta.url), 'utf8');
+  const given = /char \*argv\[\] = \{text, (.*), script,/.exec(shim)?.[1];
+  assert.equal(given, SERVER_NODE_FLAGS.map((flag) => `"${flag}"`).join(', '));
 });
