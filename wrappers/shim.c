@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -303,6 +304,28 @@ static int matters(const char *entry) {
   return 0;
 }
 
+/* What the real tool would trip over in this process and a run of ours elsewhere would not; NULL: nothing. Asked before
+ * anything is opened, while a closed descriptor's number is still free. */
+static const char *unusual_process(void) {
+  static const struct {
+    int resource;
+    rlim_t enough;
+    const char *name;
+  } limits[] = {
+      {RLIMIT_FSIZE, (rlim_t)1 << 30, "RLIMIT_FSIZE"},
+      {RLIMIT_AS, (rlim_t)1 << 33, "RLIMIT_AS"},
+      {RLIMIT_DATA, (rlim_t)1 << 33, "RLIMIT_DATA"},
+      {RLIMIT_CPU, 60, "RLIMIT_CPU"},
+  };
+  if (fcntl(1, F_GETFD) < 0) return "stdout is closed";
+  if (fcntl(2, F_GETFD) < 0) return "stderr is closed";
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+    struct rlimit now;
+    if (getrlimit(limits[i].resource, &now) == 0 && now.rlim_cur < limits[i].enough) return limits[i].name;
+  }
+  return NULL;
+}
+
 static int interposed(void) {
   const char *v = getenv("LD_PRELOAD");
   return v && strstr(v, "gg-interpose") != NULL;
@@ -478,6 +501,7 @@ static void finish(struct buffer *b) { put32(b->bytes + 4, b->length - 8); }
 
 /* `named`: called as gg-cc or the like. */
 static int as_tool(const char *tool, char **argv, int named) {
+  const char *unusual = unusual_process();
   static char real[PATH_MAX];
   struct stat st;
   /* Sent here by the interposer or by `gg /usr/bin/cc ...`, which say what was called. */
@@ -487,6 +511,8 @@ static int as_tool(const char *tool, char **argv, int named) {
     tool = strrchr(real, '/') + 1;
     /* A driver outside of its configured place finds its parts by the name it was called by. */
     if (named) argv[0] = real;
+    /* A driver called by a name that leads nowhere does not find its parts, and it says that name in its messages. */
+    else if (argv[0] && !strchr(argv[0], '/') && strcmp(argv[0], tool) != 0) unusual = "called by another name";
     unsetenv("GG_REAL_TOOL");
   } else if (find_real(tool, real, sizeof real)) {
     say(tool, ": command not found", "");
@@ -500,6 +526,7 @@ static int as_tool(const char *tool, char **argv, int named) {
   for (char **a = argv; *a; a++) bad |= field_text(&request, GG_FIELD_ARG, *a);
   bad |= field_text(&request, GG_FIELD_TOOL, tool);
   bad |= field_text(&request, GG_FIELD_REAL, real);
+  if (unusual) bad |= field_text(&request, GG_FIELD_UNUSUAL, unusual);
   bad |= add_surroundings(&request);
   if (bad || request.length > GG_BODY_BYTES_MAX) return run_real(real, argv);
   finish(&request);

@@ -47,6 +47,7 @@ export type BypassReason =
   | 'inside-driver'
   | 'compiler-cache'
   | 'not-utf8'
+  | 'unusual-process'
   | 'unknown-tool'
   | 'toolchain-query-failed'
   | 'internal-error';

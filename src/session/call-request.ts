@@ -13,6 +13,8 @@ export interface CallRequest {
   readonly pid: number;
   readonly stderrTty: boolean;
   readonly interposed: boolean;
+  /** What about the calling process the real tool would trip over; empty: nothing. */
+  readonly unusual: string;
   /** For `open`: the file. */
   readonly path: string;
   /** Everything was valid UTF-8. */
@@ -66,6 +68,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     pid: numbers.get(FIELD.PID) ?? 0,
     stderrTty: ((numbers.get(FIELD.TTY) ?? 0) & 4) !== 0,
     interposed: numbers.get(FIELD.INTERPOSED) === 1,
+    unusual: one.get(FIELD.UNUSUAL) ?? '',
     path: one.get(FIELD.PATH) ?? '',
     utf8: ok,
   };

@@ -129,6 +129,8 @@ export class Calls {
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
     if (!request.utf8) return this.#bypass(request, session, bypass('not-utf8', request.tool, 'all'));
+    if (request.unusual !== '')
+      return this.#bypass(request, session, bypass('unusual-process', request.unusual, request.args));
     const model = modelFor(request.tool);
     if (!model) return this.#bypass(request, session, bypass('unknown-tool', request.tool, request.args));
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
