@@ -143,7 +143,11 @@ export class Calls {
     const cache = ancestry.compilerCache ?? compilerCacheAt(request.realTool);
     if (cache !== undefined)
       return this.#bypass(request, session, bypass('compiler-cache', cache, request.args));
-    const deferred = mode !== 'sync' && ancestry.buildTool && !ancestry.resultIsRead;
+    const deferred =
+      mode !== 'sync' &&
+      ancestry.buildTool &&
+      !ancestry.resultIsRead &&
+      !ignoresErrors(request.env.get('MAKEFLAGS'));
     const searchPath = searchPathWithout(
       request.env.get('PATH') ?? '/usr/local/bin:/usr/bin:/bin',
       this.#p.shimDirectories,
@@ -459,6 +463,11 @@ export class Calls {
       throw error;
     }
   }
+}
+
+/** `make -i`: a failure must be make's to ignore. The letters stand first, without a dash. */
+export function ignoresErrors(makeflags: string | undefined): boolean {
+  return /^[a-zA-Z]*i[a-zA-Z]*(?: |$)/.test(makeflags ?? '');
 }
 
 /** The mode the tool would give: its own for a new file, the file's for one it writes into. */
