@@ -68,12 +68,12 @@ export class Rig {
   }
 
   sh(command: string, env: Record<string, string> = {}): Ran {
-    const [program, ...words] = [...this.#prefix, 'bash', '-c', command];
-    const r: SpawnSyncReturns<Buffer> = spawnSync(program!, words, {
+    // timeout(1) ends the whole process group: spawnSync's own would end bash alone and then wait for whoever holds the pipes.
+    const words = ['-s', 'KILL', `${RUN_MS_MAX / 1000}`, ...this.#prefix, 'bash', '-c', command];
+    const r: SpawnSyncReturns<Buffer> = spawnSync('timeout', words, {
       cwd: this.tree,
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: RUN_MS_MAX,
     });
     return { code: r.status ?? -1, out: r.stdout.toString(), err: r.stderr.toString() };
   }
@@ -115,8 +115,9 @@ export class Rig {
       else if (stat.isDirectory()) {
         found.set(prefix + name, `directory ${mode}`);
         for (const [k, v] of this.shot(path, `${prefix}${name}/`)) found.set(k, v);
-      } else
+      } else if (stat.isFile())
         found.set(prefix + name, `${mode} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`);
+      else found.set(prefix + name, `${stat.isFIFO() ? 'pipe' : 'special'} ${mode}`);
     }
     return found;
   }
