@@ -26,6 +26,17 @@ interface Part {
   readonly size: number;
 }
 
+/** Any ELF file, of whatever word size. @throws the file system's error. */
+export function looksLikeElf(absPath: string): boolean {
+  const fd = openSync(absPath, 'r');
+  try {
+    const magic = Buffer.alloc(4);
+    return readSync(fd, magic, 0, 4, 0) === 4 && magic.readUInt32BE(0) === 0x7f454c46;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** @returns undefined when the file is no 64-bit little-endian ELF file. @throws the file system's error. */
 export function loaderView(absPath: string): LoaderView | undefined {
   const fd = openSync(absPath, 'r');

@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { tryStat, tryStatNs } from '../store/stat.ts';
+import { loaderView, looksLikeElf } from './elf.ts';
 
 export interface Toolchain {
   /** Digest over the files' contents and paths; the `toolchain` of thunks. */
@@ -167,18 +168,17 @@ export class Toolchains {
       }
     }
     for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));
-    const elf: string[] = [];
+    const real: string[] = [];
     for (const program of programs) {
       if (!tryStat(program)?.isFile()) continue;
       files.add(followLinks(program, links));
-      elf.push(realpathSync(program));
+      real.push(realpathSync(program));
     }
-    const ldd = await this.#query('/usr/bin/ldd', [...new Set(elf)], { cwd: '/', env }).catch(
-      () => undefined,
-    );
-    for (const line of (ldd?.stdout.toString() ?? '').split('\n')) {
-      const path = /(?:=> |^\s+)(\/\S+) \(0x/.exec(line)?.[1];
-      if (path !== undefined) files.add(followLinks(path, links));
+    for (const listing of await this.#loaded([...new Set(real)], env)) {
+      for (const line of listing.split('\n')) {
+        const path = /(?:=> |^\s+)(\/\S+) \(0x/.exec(line)?.[1];
+        if (path !== undefined) files.add(followLinks(path, links));
+      }
     }
     const sorted = [...files].sort();
     const hash = createHash('sha256').update('gg-toolchain 1\n');
@@ -189,5 +189,24 @@ export class Toolchains {
     }
     for (const [from, to] of [...links].sort()) hash.update(`${from} -> ${to}\n`);
     return { digest: hash.digest('hex'), files: sorted, links, identity: identityOf(sorted) };
+  }
+
+  /**
+   * What the dynamic loader would load for each of them, as it says itself. ldd tells the same with a dozen processes a file, so
+   * it is asked only about what has no loader that we can read: programs of another word size.
+   */
+  async #loaded(files: readonly string[], env: ReadonlyMap<string, string>): Promise<string[]> {
+    const views = files.map((file) => [file, loaderView(file)] as const);
+    const loader = views.find(([, view]) => view?.interpreter !== undefined)?.[1]?.interpreter;
+    const said = async (tool: string, args: readonly string[]): Promise<string> =>
+      (await this.#query(tool, args, { cwd: '/', env }).catch(() => undefined))?.stdout.toString() ?? '';
+    const others = views.flatMap(([file, view]) => (view === undefined && looksLikeElf(file) ? [file] : []));
+    return Promise.all([
+      ...views.flatMap(([file, view]) => {
+        const by = view?.interpreter ?? loader;
+        return view?.dynamic === true && by !== undefined ? [said(by, ['--list', file])] : [];
+      }),
+      ...(others.length > 0 ? [said('/usr/bin/ldd', others)] : []),
+    ]);
   }
 }
