@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { runtimePaths } from '../native/paths.ts';
 import { TerminalReporter } from '../report/terminal.ts';
 import { readBuildCommand } from './build-command.ts';
@@ -42,7 +42,10 @@ async function runCommand(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const child = spawn(command[0]!, command.slice(1), { stdio: 'inherit', env });
+  // A tool that is itself the command must be started by a process that has the preload library, as this one has not.
+  const isTool = existsSync(join(env['GG_SHIM_DIR']!, basename(command[0]!)));
+  const argv = isTool ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...command] : command;
+  const child = spawn(argv[0]!, argv.slice(1), { stdio: 'inherit', env });
   const abort = (): void => {
     if (child.pid !== undefined && child.exitCode === null) void endTree(child.pid);
   };
@@ -138,7 +141,10 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   const environment = buildEnvironment(settings, native.directory, session);
   if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
     prefetch(client, command, environment);
-  const code = await runCommand(command, environment, options.signal);
+  const code = await runCommand(command, environment, options.signal).catch((error: unknown) => {
+    client.close();
+    throw error;
+  });
   const abandon = (): void => {
     client.send({ op: 'abandon' });
     client.close();
@@ -173,7 +179,10 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     finished = await finalizeOnce(client);
   } catch (error) {
     if (options.signal?.aborted) return INTERRUPTED;
-    if (!client.lost) throw error;
+    if (!client.lost) {
+      client.close();
+      throw error;
+    }
     client = await connectOrStart(native.directory);
     await begin(client);
     finished = await finalizeOnce(client);

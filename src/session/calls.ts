@@ -352,6 +352,7 @@ export class Calls {
     session: Session,
   ): Promise<Answer> {
     const owner = `now-${this.#serial++}`;
+    const before = frozen.map((f) => this.#p.forcer.reductor.node(f.name)?.state === 'done');
     const nodes = await Promise.all(
       frozen.map((f) => this.#p.forcer.reductor.force(f.name, owner, { urgent: true, thunk: f.thunk })),
     );
@@ -369,6 +370,7 @@ export class Calls {
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     for (const [i, node] of nodes.entries()) {
+      const how = node.memoHit || before[i] === true ? 'memoized' : 'ran';
       for (const output of frozen[i]!.planned.outputs) {
         const value = node.outputs?.get(output.tag);
         const source = value === undefined ? undefined : this.#p.store.path(value);
@@ -385,6 +387,7 @@ export class Calls {
         });
         if (errno !== 0) return RUN;
         this.#p.journal.settle(dest);
+        this.#p.history.note({ path: dest, thunk: node.name, how, wallMs: node.wallMs });
       }
       stdout.push(node.stdout);
       stderr.push(node.stderr);
@@ -392,7 +395,7 @@ export class Calls {
         type: 'thunk-finished',
         name: node.name,
         label: frozen[i]!.planned.label,
-        how: node.memoHit ? 'memoized' : 'ran',
+        how,
         command: '',
         stdout: '',
         stderr: '',

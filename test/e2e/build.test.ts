@@ -177,9 +177,15 @@ describe('hello-make', () => {
     assert.match(rig.sh('gg hash hello.c').out, /^V[0-9a-f]{64}-\d+ {2}hello\.c$/m);
     assert.doesNotMatch(rig.sh('gg status').out, /tree\/hello$/m);
     rig.sh('gg force');
+    // A tool as the command itself, answered at once: what is asked twice is made once.
+    const once = rig.sh('gg --json build -- gcc -O3 -c hello.c -o once.o');
+    const twice = rig.sh('gg --json build -- gcc -O3 -c hello.c -o once.o && gg explain once.o');
+    assert.deepEqual([rig.counts(once).ran, rig.counts(twice).memoized], [1, 1]);
+    assert.match(twice.out, /forced: the tool ran/);
     for (const [args, code] of [
       ['forse', 64],
       ['build', 64],
+      ['build -- no-such-command', 127],
       ['make --sandbox=x', 78],
       ['describe nothing', 64],
     ] as const) {
