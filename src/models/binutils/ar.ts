@@ -44,9 +44,10 @@ export function parseAr(args: readonly string[]): ArCommand | undefined {
   const operations = [...letters].filter((l) => 'dmpqrtx'.includes(l));
   const operation = operations.length === 0 && letters.includes('s') ? 's' : operations[0];
   if (operation === undefined || new Set(operations).size > 1) return undefined;
-  const archive = args[i];
-  if (archive === undefined) return undefined;
-  return { operation, modifiers: new Set(letters), words, archive, members: args.slice(i + 1) };
+  const [archive, ...members] = args.slice(i);
+  // ar takes options from behind its operands too.
+  if (archive === undefined || [archive, ...members].some((word) => word.startsWith('-'))) return undefined;
+  return { operation, modifiers: new Set(letters), words, archive, members };
 }
 
 /**

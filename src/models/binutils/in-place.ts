@@ -4,6 +4,7 @@
 import type { Arg } from '../../ir/thunk.ts';
 import {
   type Bypass,
+  type BypassReason,
   bypass,
   type Call,
   type Model,
@@ -13,16 +14,16 @@ import {
 } from '../model.ts';
 import { absolute, asksVersion, binutilsEnvironment, filesAmong } from './common.ts';
 
-interface InPlaceTool {
+export interface InPlaceTool {
   /** Options without a value, or with one joined. */
   readonly plain: RegExp;
   /** Options whose value is the next word. */
   readonly valued: ReadonlySet<string>;
 }
 
-const STRIP: InPlaceTool = {
+export const STRIP: InPlaceTool = {
   plain:
-    /^(?:-[sgSdxXw]|--strip-(?:all|debug|unneeded|dwo)|--discard-(?:all|locals)|--only-keep-debug|--(?:remove-section|keep-symbol|strip-symbol|keep-section|remove-relocations)=.*|--keep-file-symbols|--wildcard|--(?:enable|disable)-deterministic-archives|-[DU]|-[RKNj].+|--no-merge-notes|--merge-notes|-M)$/,
+    /^(?:-[sgSdxXw]|--strip-(?:all|debug|unneeded|dwo)|--discard-(?:all|locals)|--only-keep-debug|--(?:remove-section|keep-symbol|strip-symbol|keep-section|remove-relocations)=.*|--keep-(?:file|section)-symbols|--wildcard|--(?:enable|disable)-deterministic-archives|-[DU]|-[RKNj].+|--no-merge-notes|--merge-notes|-M)$/,
   valued: new Set([
     '-R',
     '-K',
@@ -32,9 +33,29 @@ const STRIP: InPlaceTool = {
     '--keep-symbol',
     '--strip-symbol',
     '--keep-section',
+    '--remove-relocations',
   ]),
 };
-const RANLIB: InPlaceTool = { plain: /^-D$/, valued: new Set() };
+export const RANLIB: InPlaceTool = { plain: /^-D$/, valued: new Set() };
+
+export type Operand =
+  | { readonly kind: 'operand'; readonly index: number }
+  | { readonly kind: 'refused'; readonly reason: BypassReason; readonly detail: string };
+
+/** Where in the arguments the one file stands. */
+export function operandOf(tool: InPlaceTool, args: readonly string[]): Operand {
+  const operands: number[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i]!;
+    if (word.startsWith('@')) return { kind: 'refused', reason: 'bad-response-file', detail: word };
+    if (!word.startsWith('-')) operands.push(i);
+    else if (tool.valued.has(word)) i++;
+    else if (!tool.plain.test(word)) return { kind: 'refused', reason: 'unknown-flag', detail: word };
+  }
+  return operands.length === 1
+    ? { kind: 'operand', index: operands[0]! }
+    : { kind: 'refused', reason: 'too-hard-flag', detail: `${operands.length} files` };
+}
 
 function formOf(head: Buffer): PlaceholderForm {
   const text = head.toString('latin1', 0, 8);
@@ -46,15 +67,10 @@ function formOf(head: Buffer): PlaceholderForm {
 async function plan(tool: InPlaceTool, call: Call, context: ModelContext): Promise<Plan | Bypass> {
   const files = filesAmong(call, context);
   if (call.args.length === 0 || asksVersion(call.args)) return bypass('asks-version', call.tool, files);
-  const operands: number[] = [];
-  for (let i = 0; i < call.args.length; i++) {
-    const word = call.args[i]!;
-    if (!word.startsWith('-')) operands.push(i);
-    else if (tool.valued.has(word)) i++;
-    else if (!tool.plain.test(word)) return bypass('unknown-flag', word, files);
-  }
-  if (operands.length !== 1) return bypass('too-hard-flag', `${operands.length} files`, files);
-  const index = operands[0]!;
+  const operand = operandOf(tool, call.args);
+  if (operand.kind === 'refused')
+    return bypass(operand.reason, operand.detail, operand.reason === 'bad-response-file' ? 'all' : files);
+  const { index } = operand;
   const path = call.args[index]!;
   const absPath = absolute(call.cwd, path);
   if (context.isProbePath(absPath)) return bypass('probe', path, files);

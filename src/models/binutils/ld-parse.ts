@@ -94,7 +94,7 @@ export function parseLd(args: readonly string[]): LdCommand | LdRefused {
       if (next === undefined) return refused('unknown-flag', `${word} without a value`);
       text = next;
     }
-    if (['r', 'i', 'relocatable'].includes(found.name)) relocatable = true;
+    if (['r', 'i', 'Ur', 'relocatable'].includes(found.name)) relocatable = true;
     switch (found.flag.role) {
       case 'file':
       case 'script':
