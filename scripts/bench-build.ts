@@ -1,14 +1,23 @@
-// npm run bench:build -- DIR COMMAND: plain, gg with nothing known, gg memoized, and ccache where installed, interleaved.
+// npm run bench:build -- [--rounds N] [--infer] DIR COMMAND: plain, gg with nothing known, gg memoized, and ccache where
+// installed, interleaved. With --infer: plain and `gg infer` alone, with nothing known and once more by the same server.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const ROUNDS = 3;
-const [project, ...words] = process.argv.slice(2);
-if (project === undefined || words.length === 0) {
-  process.stderr.write('usage: npm run bench:build -- DIR make -j2 ...\n');
+const argv = process.argv.slice(2);
+let rounds = 3;
+let inferOnly = false;
+while (argv[0]?.startsWith('--')) {
+  const flag = argv.shift();
+  if (flag === '--rounds') rounds = Number(argv.shift());
+  else if (flag === '--infer') inferOnly = true;
+  else argv.length = 0;
+}
+const [project, ...words] = argv;
+if (project === undefined || words.length === 0 || !(rounds > 0)) {
+  process.stderr.write('usage: npm run bench:build -- [--rounds N] [--infer] DIR make -j2 ...\n');
   process.exit(64);
 }
 const command = words.join(' ');
@@ -52,11 +61,16 @@ const take = (name: string, run: string, more?: Record<string, string>): void =>
   samples.set(name, [...(samples.get(name) ?? []), measure(run, more)]);
 };
 const ccache = spawnSync('ccache', ['--version']).status === 0;
-for (let round = 0; round < ROUNDS; round++) {
+for (let round = 0; round < rounds; round++) {
   take('plain', command);
   spawnSync(gg, ['stop'], { env });
   rmSync(join(home, 'state'), { recursive: true, force: true });
   spawnSync(gg, ['native'], { env });
+  if (inferOnly) {
+    take('gg infer, cold', `${gg} infer -- ${command}`);
+    take('gg infer, warm', `${gg} infer -- ${command}`);
+    continue;
+  }
   take('gg cold', `${gg} ${command}`);
   take('gg memo', `${gg} ${command}`);
   if (ccache) {
@@ -68,7 +82,7 @@ for (let round = 0; round < ROUNDS; round++) {
 }
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 process.stdout.write(
-  `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores; ${command}; ${ROUNDS} rounds\n`,
+  `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores; ${command}; ${rounds} rounds\n`,
 );
 const base = median(samples.get('plain')!.map((s) => s.cpu));
 for (const [name, taken] of samples) {
@@ -77,7 +91,7 @@ for (const [name, taken] of samples) {
     return `${what} min ${Math.min(...values).toFixed(2)} median ${median(values).toFixed(2)} spread ${(Math.max(...values) - Math.min(...values)).toFixed(2)}`;
   };
   process.stdout.write(
-    `${name.padEnd(12)} ${line('wall')}  ${line('cpu')}  cpu/plain ${(median(taken.map((s) => s.cpu)) / base).toFixed(3)}\n`,
+    `${name.padEnd(14)} ${line('wall')}  ${line('cpu')}  cpu/plain ${(median(taken.map((s) => s.cpu)) / base).toFixed(3)}\n`,
   );
 }
 spawnSync(gg, ['stop'], { env });
