@@ -2,7 +2,8 @@
 //
 // Usage: node scripts/bench-call.ts [--rounds N] [--profile DIR] PLACE...   (places as for test/projects/scan.ts)
 // A makefile with one rule per unit of the project runs its compile commands with -c, -MD and an object of ours: by a program
-// that does nothing, and below `gg infer`. The differences are what the calls cost: wall, CPU of shims, CPU of the server.
+// that does nothing, by `gcc -M`, and below `gg infer`. The differences are what the calls cost: wall, CPU of shims, CPU of
+// the server, and how much of that one `gcc -M` is.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -78,14 +79,24 @@ console.log(
 );
 for (const place of positionals) {
   const units = unitsOf(place).slice(0, Number(values.units));
-  const rules = units.map(({ driver, cwd, flags, source }, i) => {
-    const words = [...flags, '-MD', '-MF', `${home}/out/${i}.d`, '-c', source, '-o', `${home}/out/${i}.o`];
-    return `out/${i}.o:\n\t@cd ${quote(cwd)} && $(BY)${basename(driver)} ${words.map(quote).join(' ')}\n`;
-  });
-  const all = `all: ${units.map((_, i) => `out/${i}.o`).join(' ')}\n`;
-  writeFileSync(join(home, 'Makefile'), all + rules.join(''));
+  const makefile = (rest: (source: string, out: string) => readonly string[]): string =>
+    `all: ${units.map((_, i) => `out/${i}.o`).join(' ')}\n${units
+      .map(({ driver, cwd, flags, source }, i) => {
+        const words = [...flags, ...rest(source, `${home}/out/${i}`)];
+        return `out/${i}.o:\n\t@cd ${quote(cwd)} && $(BY)${basename(driver)} ${words.map(quote).join(' ')}\n`;
+      })
+      .join('')}`;
+  writeFileSync(
+    join(home, 'Makefile'),
+    makefile((source, out) => ['-MD', '-MF', `${out}.d`, '-c', source, '-o', `${out}.o`]),
+  );
+  writeFileSync(
+    join(home, 'Depend'),
+    makefile((source, out) => ['-M', '-MF', `${out}.d`, source]),
+  );
   const rounds = Number(values.rounds);
   const nothing = Array.from({ length: rounds }, () => build('make -j1 BY="/bin/true "'));
+  const listed = Array.from({ length: rounds }, () => build('make -k -j1 -f Depend 2>&1 || true'));
   build('gg infer -- make -j1');
   build('gg infer -- make -j1');
   const { pid } = JSON.parse(execFileSync('gg', ['status', '--json'], { cwd: home, env, encoding: 'utf8' }));
@@ -95,10 +106,15 @@ for (const place of positionals) {
   const idle = best(Array.from({ length: 3 }, () => build('gg infer -- true')));
   const a = best(nothing);
   const b = best(inferred);
+  const m = best(listed);
   const per = (ms: number): string => (ms / units.length).toFixed(2);
+  const callMs = b.cpuMs - a.cpuMs - idle.cpuMs + serverMs;
+  const walls = inferred.map((c) => c.wallMs).toSorted((x, y) => x - y);
   console.log(
     `${basename(resolve(place))}: ${units.length} units; a call ${per(b.wallMs - a.wallMs - idle.wallMs)} ms wall over /bin/true` +
-      ` (${per(a.wallMs)} ms), CPU ${per(b.cpuMs - a.cpuMs - idle.cpuMs)} ms shim over /bin/true + ${per(serverMs)} ms server`,
+      ` (${per(a.wallMs)} ms), CPU ${per(b.cpuMs - a.cpuMs - idle.cpuMs)} ms shim over /bin/true + ${per(serverMs)} ms server;` +
+      ` gcc -M: CPU ${per(m.cpuMs - a.cpuMs)} ms, ${((m.cpuMs - a.cpuMs) / callMs).toFixed(1)} times a call;` +
+      ` gg's rounds: wall min ${per(walls[0]!)}, median ${per(walls[walls.length >> 1]!)}, spread ${per(walls.at(-1)! - walls[0]!)} ms a unit`,
   );
 }
 spawnSync('gg', ['stop'], { env, cwd: home });
