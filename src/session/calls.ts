@@ -486,8 +486,9 @@ function modeOf(output: PlannedOutput, path: string, umask: number): number {
  * texts, archivers and in-place tools write into it. Source: bfd_open_file in binutils.
  */
 function keepsFile(planned: PlannedThunk, path: string): boolean {
-  if (planned.stage === 'archive' || planned.stage === 'other' || planned.outputs[0]?.form === 'text')
-    return true;
+  const [output] = planned.outputs;
+  const inPlace = planned.stage === 'other' && output?.from !== undefined;
+  if (planned.stage === 'archive' || inPlace || output?.form === 'text') return true;
   return (tryStat(path)?.size ?? 0) === 0;
 }
 

@@ -7,7 +7,7 @@ import { helpOptions } from './help.ts';
 const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
   strip: [
     ...['--help', '--info', '--input-target', '--output-target', '--preserve-dates', '--target', '--verbose'],
-    ...['--version', '-F', '-I', '-O', '-V', '-h', '-o', '-p', '-v'],
+    ...['--version', '-F', '-I', '-O', '-V', '-h', '-p', '-v'],
   ],
   ranlib: ['--help', '--plugin', '--version', '-U', '-h', '-t', '-v'],
 };
@@ -26,6 +26,7 @@ for (const [name, tool, column] of [
   });
   for (const { spelling, value } of options) {
     if (LEFT_OUT[name]!.includes(spelling)) continue;
+    if (spelling === '-o') continue;
     test(`${name} ${spelling}: ${value}`, () => {
       const before = value === 'value' ? [spelling, 'word'] : [spelling];
       assert.deepEqual(operandOf(tool, [...before, 'x']), { kind: 'operand', index: before.length });
@@ -43,10 +44,20 @@ test('what cannot be followed is named', () => {
     detail: '2 files',
   });
   assert.deepEqual(operandOf(STRIP, ['-g']), { kind: 'refused', reason: 'too-hard-flag', detail: '0 files' });
-  assert.deepEqual(operandOf(STRIP, ['-o', 'b', 'a']), {
-    kind: 'refused',
-    reason: 'unknown-flag',
-    detail: '-o',
-  });
   assert.deepEqual(operandOf(STRIP, ['@f']), { kind: 'refused', reason: 'bad-response-file', detail: '@f' });
+});
+
+test('where the output stands', () => {
+  assert.deepEqual(operandOf(STRIP, ['-o', 'b', 'a']), {
+    kind: 'operand',
+    index: 2,
+    output: { index: 1, prefix: '' },
+  });
+  assert.deepEqual(operandOf(STRIP, ['a', '-ob']), {
+    kind: 'operand',
+    index: 0,
+    output: { index: 1, prefix: '-o' },
+  });
+  assert.deepEqual(operandOf(STRIP, ['a', '-o']), { kind: 'refused', reason: 'unknown-flag', detail: '-o' });
+  assert.deepEqual(operandOf(RANLIB, ['-o', 'a']), { kind: 'refused', reason: 'unknown-flag', detail: '-o' });
 });
