@@ -7,11 +7,12 @@
 //   archive  a valid archive with such an object as its member
 //   script   "#!" shim, MARK and the reference in line 2: running one forces it; read by a linker it is a syntax error
 //   text     a C comment: .s, .i, maps
+//   rule     a comment of make: depfiles
 //
 // In all forms MARK and the reference stand within the first MARK_WITHIN bytes, ended by a byte that no name holds.
 import { type ObjectRef, parseRef } from './name.ts';
 
-export type PlaceholderForm = 'object' | 'archive' | 'script' | 'text';
+export type PlaceholderForm = 'object' | 'archive' | 'script' | 'text' | 'rule';
 
 /** The "1" is the version of the forms. */
 export const MARK = 'gg-placeholder 1 ';
@@ -21,6 +22,7 @@ export const SIZE_BY_FORM: Readonly<Record<PlaceholderForm, number>> = {
   archive: 1152,
   script: 512,
   text: 512,
+  rule: 512,
 };
 const SIZES: ReadonlySet<number> = new Set(Object.values(SIZE_BY_FORM));
 /** What an unforced object says in a linker's error. */
@@ -111,6 +113,8 @@ export function writePlaceholder(
       );
     case 'text':
       return padded(`/* ${MARK}${ref} : run gg force */\n`, SIZE_BY_FORM.text, '\n');
+    case 'rule':
+      return padded(`# ${MARK}${ref} : run gg force\n`, SIZE_BY_FORM.rule, '\n');
   }
 }
 

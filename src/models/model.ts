@@ -81,10 +81,12 @@ export interface PlannedOutput extends ThunkOutput {
   readonly form: PlaceholderForm;
   /** Mode bits the tool would give before the umask: 0o666 or 0o777. In-place tools keep the file's own: undefined. */
   readonly mode: number | undefined;
+  /** The tool writes into the file that stands there, through links, where others would replace it. */
+  readonly into?: boolean;
 }
 
 /** What stands in the tree meanwhile. */
-export type PlaceholderForm = 'object' | 'archive' | 'script' | 'text';
+export type PlaceholderForm = 'object' | 'archive' | 'script' | 'text' | 'rule';
 
 /** A file that is finished at once (a depfile); `path` as typed. */
 export interface PlannedFile {

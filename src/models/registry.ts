@@ -5,6 +5,7 @@ import { ldModel } from './binutils/ld.ts';
 import { readerModel } from './binutils/reader.ts';
 import { gccModel } from './gcc/model.ts';
 import type { Model } from './model.ts';
+import { nasmModel } from './nasm/model.ts';
 
 const MODEL_BY_KIND: Readonly<Record<string, Model>> = {
   gcc: gccModel,
@@ -27,11 +28,12 @@ const MODEL_BY_KIND: Readonly<Record<string, Model>> = {
   objdump: readerModel,
   readelf: readerModel,
   size: readerModel,
+  nasm: nasmModel,
 };
 
 /** A target before it, a version behind it: x86_64-linux-gnu-gcc-12. */
 const NAME =
-  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(gcc-ar|gcc-ranlib|gcc-nm|gcc|g\+\+|cc|c\+\+|cpp|ar|ranlib|ld(?:\.(?:bfd|gold|lld))?|strip|nm|objcopy|objdump|readelf|size)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
+  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(gcc-ar|gcc-ranlib|gcc-nm|gcc|g\+\+|cc|c\+\+|cpp|ar|ranlib|ld(?:\.(?:bfd|gold|lld))?|strip|nm|objcopy|objdump|readelf|size|nasm)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
 
 /** @returns undefined for a name we know nothing of. */
 export function modelFor(tool: string): Model | undefined {

@@ -488,7 +488,7 @@ function modeOf(output: PlannedOutput, path: string, umask: number): number {
 function keepsFile(planned: PlannedThunk, path: string): boolean {
   const [output] = planned.outputs;
   const inPlace = planned.stage === 'other' && output?.from !== undefined;
-  if (planned.stage === 'archive' || inPlace || output?.form === 'text') return true;
+  if (planned.stage === 'archive' || inPlace || output?.form === 'text' || output?.into === true) return true;
   return (tryStat(path)?.size ?? 0) === 0;
 }
 
