@@ -18,7 +18,7 @@ export interface NasmUnknown {
 /** Real units read a handful. */
 const FILES_MAX = 2000;
 /** The clock, the environment, and searches of the preprocessor's own. */
-const ODD = /%!|%(?:pathsearch|depend|arg|pragma\s+asm)\b|__\??(?:DATE|TIME|UTC|POSIX_TIME)/i;
+const ODD = /%!|%(?:pathsearch|depend)\b|__\??(?:DATE|TIME|UTC|POSIX_TIME)/i;
 const QUOTED = /^\s*(?:"([^"]*)"|'([^']*)')\s*(?:;.*)?$/;
 
 /** @param before files read first (-P). @param directories -I, in order. */
@@ -71,7 +71,7 @@ export function nasmFiles(
     if (text === undefined) return unknown(`${path}: cannot be read`);
     if (ODD.test(text)) return unknown(`${path}: ${ODD.exec(text)![0]}`);
     for (const line of text.split('\n')) {
-      const include = /%\s*include\b(.*)/i.exec(line);
+      const include = /%\s*(?:include|require)\b(.*)/i.exec(line);
       const binary = include ? undefined : /\bincbin\b(.*)/i.exec(line);
       const found = include ?? binary;
       if (!found || /^\s*;/.test(line)) continue;
