@@ -1,5 +1,5 @@
 // Which thunks may leave this machine.
-import type { Thunk } from '../ir/thunk.ts';
+import { CLOCK_UNUSED, type Thunk } from '../ir/thunk.ts';
 
 export type LocalOnlyReason =
   | 'native-flags'
@@ -29,7 +29,7 @@ function localOnly(reason: LocalOnlyReason, detail: string): Place {
 
 export function placeOf(thunk: Thunk): Place {
   for (const salt of thunk.salt) {
-    if (salt.startsWith('mtime-class:')) continue;
+    if (salt.startsWith('mtime-class:') || salt === CLOCK_UNUSED) continue;
     if (salt.startsWith('native:')) return localOnly('native-flags', salt);
     if (salt.startsWith('time:')) return localOnly('time', 'the result holds the time of the run');
     return localOnly('unknown-salt', salt);

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import { basename, join, posix } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
-import type { Thunk } from '../ir/thunk.ts';
+import { CLOCK_UNUSED, type Thunk } from '../ir/thunk.ts';
 import { hashFile } from '../store/local.ts';
 import type { ToolchainManifest } from '../toolchain/manifest.ts';
 import { absolute, commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
@@ -114,7 +114,7 @@ async function runIn(
   const ran = performance.now();
   const log = readLog(logPath);
   rmSync(logPath);
-  const bad = badEnd(end, options) ?? badLog(log) ?? undeclaredHit(log, root, options);
+  const bad = badEnd(end, options) ?? badLog(log, options.thunk) ?? undeclaredHit(log, root, options);
   const taken: { readonly tag: string; readonly path: string }[] = [];
   const missing: string[] = [];
   for (const output of thunk.outputs) {
@@ -169,11 +169,12 @@ function badEnd(end: ProcessEnd, options: RunItemOptions): ItemFailed | undefine
   }
 }
 
-function badLog(log: VrootLog): ItemFailed | undefined {
+function badLog(log: VrootLog, thunk: Thunk): ItemFailed | undefined {
   if (log.overflown) return failed('refused', 'more lookups than the log holds');
   const [program] = log.statics;
   if (program !== undefined) return failed('refused', `${program} is static; nothing could watch it`);
-  if (log.askedTime) return failed('refused', 'the tool asked for the time of day');
+  if (log.askedTime && !thunk.salt.includes(CLOCK_UNUSED))
+    return failed('refused', 'the tool asked for the time of day');
   return undefined;
 }
 

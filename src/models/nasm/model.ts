@@ -1,5 +1,5 @@
 // nasm: one ELF object from one source. Its depfile is an output of the thunk, for what nasm lists there differs by version.
-import type { Arg } from '../../ir/thunk.ts';
+import { type Arg, CLOCK_UNUSED } from '../../ir/thunk.ts';
 import { absolute, filesAmong } from '../binutils/common.ts';
 import { checkInput, checkOutput } from '../gcc/paths.ts';
 import {
@@ -71,7 +71,7 @@ async function plan(call: Call, context: ModelContext): Promise<Plan | Bypass> {
           written('o', command.output.value, 'object'),
           ...(command.depfile ? [written('d', command.depfile.value, 'rule')] : []),
         ],
-        salt: [],
+        salt: [CLOCK_UNUSED],
         label: command.output.value,
         stage: 'assemble',
       },

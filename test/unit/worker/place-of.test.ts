@@ -18,6 +18,7 @@ const THUNK: Thunk = {
 const ROWS: readonly (readonly [expected: string, more: Partial<Thunk>])[] = [
   ['anywhere', {}],
   ['anywhere', { salt: ['mtime-class:1:a.h'] }],
+  ['anywhere', { salt: ['clock-unused'] }],
   ['native-flags', { salt: ['native:-march=znver3'] }],
   ['time', { salt: ['time:1700000000000:00'] }],
   ['unknown-salt', { salt: ['mtime-class:1:a.h', 'moon:full'] }],
