@@ -46,6 +46,9 @@ export type Answer =
 
 const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 
+/** Stages begun before ninja asks: they read sources, and no placeholder but in rare cases. */
+const AHEAD: ReadonlySet<PlannedThunk['stage']> = new Set(['compile', 'assemble']);
+
 const RUN: Answer = { kind: 'run' };
 const NO_BYTES = Buffer.alloc(0);
 const done = (code: number, stdout: Buffer = NO_BYTES, stderr: Buffer = NO_BYTES): Answer => ({
@@ -196,7 +199,7 @@ export class Calls {
     const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
     const model = modelFor(request.tool);
     const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
-    if (plan?.kind !== 'plan' || plan.sync || plan.thunks.some((t) => t.stage !== 'compile')) return;
+    if (plan?.kind !== 'plan' || plan.sync || plan.thunks.some((t) => !AHEAD.has(t.stage))) return;
     const frozen = await this.#freeze(plan, request, searchPath, session);
     if (!Array.isArray(frozen)) return;
     for (const f of frozen) this.#p.forcer.reductor.add(f.name, owner, { thunk: f.thunk });
