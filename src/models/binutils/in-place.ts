@@ -81,6 +81,8 @@ function formOf(head: Buffer): PlaceholderForm {
 async function plan(tool: InPlaceTool, call: Call, context: ModelContext): Promise<Plan | Bypass> {
   const files = filesAmong(call, context);
   if (call.args.length === 0 || asksVersion(call.args)) return bypass('asks-version', call.tool, files);
+  // Options behind an operand would be files.
+  if (call.env.has('POSIXLY_CORRECT')) return bypass('too-hard-environment', 'POSIXLY_CORRECT', files);
   const operand = operandOf(tool, call.args);
   if (operand.kind === 'refused')
     return bypass(operand.reason, operand.detail, operand.reason === 'bad-response-file' ? 'all' : files);
