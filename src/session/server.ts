@@ -145,7 +145,7 @@ export class SessionServer {
         reason: 'internal-error',
         detail: String((error as Error).stack),
       });
-      answer = kind === 'open' ? { kind: 'ready' } : { kind: 'run' };
+      answer = { kind: kind === 'open' ? 'failed' : 'run' };
     }
     if (socket.destroyed) return;
     socket.end(
