@@ -1,8 +1,7 @@
 // The interposer in unusual processes: a C program (interpose/probe.c) looks at itself under it, with a real server and real
 // placeholders, and what it prints is compared with a run without.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Ran, Rig, root } from './rig.ts';
@@ -159,7 +158,7 @@ describe('a process the interposer does not reach', () => {
 
   test('a static program', () => {
     own();
-    assert.equal(rig.sh(`gcc -static -o static ${source('probe.c')} 2>/dev/null`).code, 0);
+    assert.equal(rig.sh(`gcc -static -DSTATIC_PROGRAM -o static ${source('probe.c')} 2>/dev/null`).code, 0);
     quietly(wrapped('./static real o0.o'), 7);
   });
 
@@ -172,20 +171,27 @@ describe('a process the interposer does not reach', () => {
   });
 
   test('a program of another class: the preload is taken from its environment, the rest of it stays', (t) => {
-    const made = rig.sh(`gcc -m32 -static -nostdlib -ffreestanding -fno-pie -no-pie -O1 -o other ${source('other.c')}`);
+    const made = rig.sh(
+      `gcc -m32 -static -nostdlib -ffreestanding -fno-pie -no-pie -O1 -o other ${source('other.c')}`,
+    );
     if (made.code !== 0 || rig.sh('./other').code !== 0) {
       t.skip(`no 32-bit programs here: ${made.err.split('\n')[0]}`);
       return;
     }
-    const seen = wrapped('./other', { OTHER: 'x' }).out;
+    const seen = wrapped('sh -c "./other; :"', { OTHER: 'x' }).out;
     assert.match(seen, /^OTHER=x$/m);
     assert.doesNotMatch(seen, /^LD_PRELOAD=/m);
-    assert.match(wrapped('sh -c ./other').out, /^GG_SESSION=/m);
+    assert.match(wrapped('sh -c "./other; :"').out, /^GG_SESSION=/m);
     // A user's own library is for the program's own class.
-    assert.match(wrapped('./other', { LD_PRELOAD: '/lib/x86_64-linux-gnu/libm.so.6' }).out, /^LD_PRELOAD=[^:]*libm.so.6$/m);
+    assert.match(
+      wrapped('sh -c "./other; :"', { LD_PRELOAD: '/lib/x86_64-linux-gnu/libm.so.6' }).out,
+      /^LD_PRELOAD=[^:]*libm.so.6$/m,
+    );
     // A toolchain of another class, which the shim starts.
     rig.sh('mkdir -p tools && cp other tools/arm-none-eabi-gcc');
-    const tool = wrapped('./tools/arm-none-eabi-gcc --version', { PATH: `${rig.tree}/tools:${rig.env['PATH']}` });
+    const tool = wrapped('sh -c "tools/arm-none-eabi-gcc --version; :"', {
+      PATH: `${rig.tree}/tools:${rig.env['PATH']}`,
+    });
     assert.doesNotMatch(tool.out, /^LD_PRELOAD=/m);
     const called = wrapped('sh -c "arm-none-eabi-gcc --version; :"', {
       PATH: `${rig.tree}/tools:${rig.env['PATH']}`,
@@ -205,7 +211,9 @@ describe('a process the interposer does not reach', () => {
   });
 
   test('one below another root', { skip: process.getuid?.() === 0 ? false : 'only root may chroot' }, () => {
-    rig.sh('mkdir -p jail/bin && for f in $(ldd /bin/true | grep -o "/[^ ]*"); do mkdir -p jail/$(dirname $f); cp $f jail/$f; done; cp /bin/true jail/bin/');
+    rig.sh(
+      'mkdir -p jail/bin && for f in $(ldd /bin/true | grep -o "/[^ ]*"); do mkdir -p jail/$(dirname $f); cp $f jail/$f; done; cp /bin/true jail/bin/',
+    );
     quietly(rig.sh('chroot jail /bin/true'));
     quietly(wrapped('chroot jail /bin/true'));
   });
@@ -226,15 +234,17 @@ describe('the environment of a build', () => {
     const mine = join(rig.tree, 'mine.so');
     const before = wrapped(`sh -c 'echo $MINE; exec ./probe real o0.o'`, { LD_PRELOAD: mine });
     assert.deepEqual(before, { code: 0, out: 'seen\n', err: '' });
-    const inside = wrapped(`sh -c 'LD_PRELOAD=${mine}:$LD_PRELOAD ./probe real o1.o && LD_PRELOAD=${mine} env | grep ^MINE'`);
+    const inside = wrapped(
+      `sh -c 'LD_PRELOAD=${mine}:$LD_PRELOAD ./probe real o1.o && LD_PRELOAD=${mine} env | grep ^MINE'`,
+    );
     assert.deepEqual(inside, { code: 0, out: 'MINE=seen\n', err: '' });
   });
 
   for (const name of ['with a space', 'with:colon']) {
     test(`a state directory ${name} in its name`, () => {
       const other = { GG_DIR: join(rig.home, `state ${name}`) };
-      rmSync(join(rig.tree, 'o0.o'), { force: true });
-      const ran = rig.sh('gg make o0.o', other);
+      for (const object of objects) rmSync(join(rig.tree, object), { force: true });
+      const ran = rig.sh('gg make o0.o && test "$(wc -c <o0.o)" -gt 1024', other);
       rig.sh('gg stop', other);
       assert.deepEqual({ code: ran.code, out: ran.out, err: ran.err }, { code: 0, out: '', err: '' });
       assert.ok(!isPlaceholder('o0.o'));
@@ -242,8 +252,12 @@ describe('the environment of a build', () => {
   }
 
   test('no process is started and nothing said for a plain program', () => {
-    const ran = wrapped('sh -c \'cat /etc/passwd >/dev/null; ls /proc/self/task | wc -l; cat /proc/$$/task/$$/children\'');
-    const plain = rig.sh('sh -c \'cat /etc/passwd >/dev/null; ls /proc/self/task | wc -l; cat /proc/$$/task/$$/children\'');
+    const ran = wrapped(
+      "sh -c 'cat /etc/passwd >/dev/null; ls /proc/self/task | wc -l; cat /proc/$$/task/$$/children'",
+    );
+    const plain = rig.sh(
+      "sh -c 'cat /etc/passwd >/dev/null; ls /proc/self/task | wc -l; cat /proc/$$/task/$$/children'",
+    );
     assert.equal(ran.out.trim().split(/\s+/).length, plain.out.trim().split(/\s+/).length);
     assert.equal(ran.err, '');
     assert.ok(existsSync(preload()));

@@ -63,10 +63,15 @@ static int descriptors(void) {
     if (stream) fclose(stream);                                                                                         \
   } while (0)
 
+#ifdef STATIC_PROGRAM
+#define __xstat(version, path, st) stat(path, st)
+#define __lxstat(version, path, st) lstat(path, st)
+#else
 int __xstat(int version, const char *path, struct stat *st);
 int __lxstat(int version, const char *path, struct stat *st);
 __asm__(".symver __xstat,__xstat@GLIBC_2.2.5");
 __asm__(".symver __lxstat,__lxstat@GLIBC_2.2.5");
+#endif
 
 static int every_call(const char *good) {
   struct stat st;
