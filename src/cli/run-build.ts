@@ -4,11 +4,13 @@ import { existsSync, symlinkSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { join } from 'node:path';
 import { fnv1a64, runtimePaths } from '../native/paths.ts';
+import { type StepOf, StepProgress } from '../report/steps.ts';
 import { TerminalReporter } from '../report/terminal.ts';
 import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
+import { ninjaSteps } from './ninja-steps.ts';
 import { prefetch } from './prefetch.ts';
 import { endTree } from './process-tree.ts';
 import { engineChoice, type Settings } from './settings.ts';
@@ -28,12 +30,15 @@ export interface RunBuildOptions {
   readonly wrote?: (paths: readonly string[]) => void;
 }
 
-export function reporterFor(settings: Settings): TerminalReporter {
+/** @param stepOf which of the build tool's steps a thunk belongs to, where that is known. */
+export function reporterFor(settings: Settings, stepOf?: StepOf): TerminalReporter {
   const tty = process.stderr.isTTY === true;
   const color =
     settings.color === 'always' ||
     (settings.color === 'auto' && tty && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb');
-  return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet });
+  const shown = tty && !settings.json && !settings.quiet;
+  const steps = stepOf && shown ? new StepProgress(stepOf) : undefined;
+  return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet, steps });
 }
 
 /** Runs the command with our environment; its stdio is ours. @returns its exit code as a shell would say it. */
@@ -125,7 +130,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   const build = readBuildCommand(command, process.env);
   const native = await prepareNative();
   let client = await connectOrStart(native.directory);
-  const reporter = reporterFor(settings);
+  const reporter = reporterFor(settings, build.kind === 'ninja' ? ninjaSteps(command) : undefined);
   let slots = 0;
   const begin = async (c: Client): Promise<string> => {
     c.onEvent = (message) => reporter.event(message.event);
