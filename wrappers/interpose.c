@@ -1,25 +1,30 @@
 /* The interposer (LD_PRELOAD): in every dynamic process of a wrapped build, opening a placeholder waits until the real
  * artifact is in its place, and a toolchain program called by its full name goes to the shim.
  *
- * Rules it keeps in every process: no output, no child processes, no memory from malloc, no descriptor that stays, errno as
- * the caller expects it. Without GG_SESSION, GG_SOCKET or GG_SHIM_DIR, or with GG_PRELOAD=0, it does nothing. */
+ * Rules it keeps in every process: no output, no child processes, no memory from malloc, no descriptor that stays, little
+ * stack (signal handlers and threads have small ones), errno as the caller expects it, nothing read from `environ` after
+ * the start but by exec. Without GG_SESSION, GG_SOCKET or GG_SHIM_DIR, or with GG_PRELOAD=0, it does nothing.
+ *
+ * Nobody reads a placeholder's bytes: what cannot be made real fails to open, with ENOENT when it is gone, else with EIO. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "protocol.h"
@@ -29,11 +34,49 @@
 #define MARK_WITHIN 512
 static const off_t placeholder_sizes[] = {512, 1024, 1152};
 
-/* Bytes of a program looked at for a sanitizer's runtime, which insists on being first in LD_PRELOAD. */
-#define PROGRAM_BYTES_MAX (1 << 20)
-#define ENVIRONMENT_MAX 4096
+#define ENVIRONMENT_MAX 65536
+/* A server that was killed is started again by the next shim; so long one waits for that. */
+#define CONNECT_WAIT_MS 5000
+#define CONNECT_STEP_MS 5
+/* Of the libraries a program names, those looked at: a sanitizer's runtime is among the first. */
+#define NEEDED_MAX 8
+#define PROGRAM_HEADERS_MAX 32
+/* A file may be replaced while one looks at it. */
+#define TRIES_MAX 8
 
 extern char **environ;
+
+/* Of glibc before 2.33; programs built then still call them. */
+int __xstat(int version, const char *path, struct stat *st);
+int __lxstat(int version, const char *path, struct stat *st);
+int __xstat64(int version, const char *path, struct stat64 *st);
+int __lxstat64(int version, const char *path, struct stat64 *st);
+int __fxstatat(int version, int at, const char *path, struct stat *st, int flags);
+int __fxstatat64(int version, int at, const char *path, struct stat64 *st, int flags);
+
+/* ---- the functions behind ours ------------------------------------------------------------------------------------ */
+
+#define HOOKS(X)                                                                                                        \
+  X(open) X(open64) X(openat) X(openat64) X(fopen) X(fopen64) X(freopen) X(freopen64) X(truncate) X(truncate64)         \
+  X(dlopen) X(stat) X(lstat) X(stat64) X(lstat64) X(fstatat) X(fstatat64) X(statx) X(__xstat) X(__lxstat) X(__xstat64)  \
+  X(__lxstat64) X(__fxstatat) X(__fxstatat64) X(chroot) X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)      \
+  X(posix_spawnp)
+
+#define MEMBER(name) void *name;
+static struct {
+  HOOKS(MEMBER)
+} found;
+
+/* Looked up at the start, since a lookup takes locks that a signal handler or a forked child must not wait for; before
+ * that, when needed: other libraries may start earlier. */
+static void *look_up(void **place, const char *name) {
+  int saved = errno;
+  *place = dlsym(RTLD_NEXT, name);
+  errno = saved;
+  return *place;
+}
+
+#define REAL(name) ((__typeof__(&name))(found.name ? found.name : look_up(&found.name, #name)))
 
 /* ---- what the environment says ------------------------------------------------------------------------------------ */
 
@@ -50,16 +93,51 @@ static int active(char *const *env) {
   return look(env, "GG_SESSION") && look(env, "GG_SOCKET") && !(off && off[0] == '0');
 }
 
+/* This process's own, as it started: another thread may change `environ` while a file is opened. */
+enum { UNKNOWN, OFF, ON };
+static int state;
+static struct sockaddr_un server_address = {.sun_family = AF_UNIX};
+static char session_entry[256];
+static int rooted;
+
+static int on(void) {
+  int known = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+  if (known != UNKNOWN) return known == ON;
+  known = OFF;
+  if (active(environ)) {
+    const char *socket_path = look(environ, "GG_SOCKET"), *session = look(environ, "GG_SESSION");
+    if (strlen(socket_path) < sizeof server_address.sun_path && strlen(session) < sizeof session_entry - 12) {
+      strcpy(server_address.sun_path, socket_path);
+      strcpy(session_entry, "GG_SESSION=");
+      strcat(session_entry, session);
+      known = ON;
+    }
+  }
+  __atomic_store_n(&state, known, __ATOMIC_RELEASE);
+  return known == ON;
+}
+
+__attribute__((constructor)) static void start(void) {
+  int saved = errno;
+  if (on()) {
+#define LOOK_UP(name) found.name = dlsym(RTLD_NEXT, #name);
+    HOOKS(LOOK_UP)
+    /* What was not found must not be what the program's own first dlerror() tells. */
+    dlerror();
+  }
+  errno = saved;
+}
+
 /* ---- forcing a placeholder ---------------------------------------------------------------------------------------- */
 
-static int raw_write(int fd, const void *bytes, size_t length) {
-  const char *at = bytes;
-  while (length > 0) {
-    ssize_t n = syscall(SYS_sendto, fd, at, length, MSG_NOSIGNAL, NULL, 0);
+static int send_all(int fd, struct iovec *parts, int count) {
+  while (count > 0) {
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    ssize_t n = syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return -1;
-    at += n;
-    length -= n;
+    while (count > 0 && (size_t)n >= parts->iov_len) n -= parts->iov_len, parts++, count--;
+    if (count > 0) parts->iov_base = (char *)parts->iov_base + n, parts->iov_len -= n;
   }
   return 0;
 }
@@ -67,41 +145,57 @@ static int raw_write(int fd, const void *bytes, size_t length) {
 static unsigned char *put(unsigned char *at, int tag, const void *bytes, uint32_t length) {
   *at++ = tag;
   memcpy(at, &length, 4);
-  memcpy(at + 4, bytes, length);
-  return at + 4 + length;
+  if (bytes) memcpy(at + 4, bytes, length);
+  return at + 4 + (bytes ? length : 0);
 }
 
-/* Asks the server to make `path` real and waits until it says so (or goes away). */
-static void ask_server(const char *path) {
-  const char *socket_path = look(environ, "GG_SOCKET"), *session = look(environ, "GG_SESSION");
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (!socket_path || !session || strlen(socket_path) >= sizeof address.sun_path || strlen(session) > 200) return;
-  strcpy(address.sun_path, socket_path);
-  int fd = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  if (syscall(SYS_connect, fd, &address, sizeof address) == 0) {
-    unsigned char frame[PATH_MAX + 512], *at = frame + 8;
-    char entry[256];
-    uint32_t pid = getpid(), length;
-    at = put(at, GG_FIELD_REQUEST_KIND, "open", 4);
-    at = put(at, GG_FIELD_PATH, path, strlen(path));
-    at = put(at, GG_FIELD_CWD, "/", 1);
-    at = put(at, GG_FIELD_PID, &pid, 4);
-    int n = snprintf(entry, sizeof entry, "GG_SESSION=%s", session);
-    at = put(at, GG_FIELD_ENV, entry, n);
-    memcpy(frame, GG_FRAME_MAGIC, 4);
-    length = at - frame - 8;
-    memcpy(frame + 4, &length, 4);
-    if (raw_write(fd, frame, at - frame) == 0) {
-      unsigned char sink[256];
-      for (;;) {
-        ssize_t got = syscall(SYS_read, fd, sink, sizeof sink);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-      }
-    }
+/* One question on one connection. 1: it is real; 0: it cannot be made real; -1: nobody answered. */
+static int ask_once(int fd, const char *path) {
+  unsigned char front[32], back[sizeof session_entry + 32], *at = front + 8, *end = back;
+  unsigned char answer[64];
+  uint32_t pid = getpid(), length;
+  size_t got = 0;
+  at = put(at, GG_FIELD_REQUEST_KIND, "open", 4);
+  at = put(at, GG_FIELD_PATH, NULL, strlen(path));
+  end = put(end, GG_FIELD_CWD, "/", 1);
+  end = put(end, GG_FIELD_PID, &pid, 4);
+  end = put(end, GG_FIELD_ENV, session_entry, strlen(session_entry));
+  memcpy(front, GG_FRAME_MAGIC, 4);
+  length = (at - front - 8) + strlen(path) + (end - back);
+  memcpy(front + 4, &length, 4);
+  struct iovec parts[] = {{front, at - front}, {(void *)path, strlen(path)}, {back, end - back}};
+  if (send_all(fd, parts, 3)) return -1;
+  while (got < sizeof answer) {
+    ssize_t n = syscall(SYS_read, fd, answer + got, sizeof answer - got);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    got += n;
   }
-  syscall(SYS_close, fd);
+  if (got < 13 || memcmp(answer, GG_FRAME_MAGIC, 4) != 0 || answer[8] != GG_FIELD_ANSWER_KIND) return -1;
+  return memmem(answer + 13, got - 13, "ready", 5) == answer + 13;
+}
+
+static void nap(void) {
+  struct timespec t = {0, CONNECT_STEP_MS * 1000000};
+  syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, NULL);
+}
+
+/* Asks the server to make `path` real and waits until it says so. @returns 1 when it did, 0 when it could not, -1 with errno
+ * when there is no server or no descriptor for it. */
+static int ask_server(const char *path) {
+  for (int waited = 0; waited <= CONNECT_WAIT_MS; waited += CONNECT_STEP_MS) {
+    int fd = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    int bad = syscall(SYS_connect, fd, &server_address, sizeof server_address);
+    /* An interrupted connect to a Unix socket has not happened; another error may pass when the server comes back. */
+    int answer = bad ? -1 : ask_once(fd, path);
+    int error = errno;
+    syscall(SYS_close, fd);
+    if (answer >= 0) return answer;
+    if (!(bad && error == EINTR)) nap();
+  }
+  errno = EIO;
+  return -1;
 }
 
 static int has_size_of_placeholder(off_t size) {
@@ -110,46 +204,96 @@ static int has_size_of_placeholder(off_t size) {
   return 0;
 }
 
-/* `link` leads to what `fd` has open, for a descriptor that can only be written to. */
-static int is_placeholder(int fd, const char *link, int flags) {
-  struct stat st;
-  char head[MARK_WITHIN];
-  if (syscall(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode) || !has_size_of_placeholder(st.st_size)) return 0;
+/* The slow path's memory, mapped for its time: the stack may be a signal handler's. */
+struct room {
+  char link[40], path[PATH_MAX + 16], head[MARK_WITHIN];
+};
+
+static int holds_mark(int fd, int flags, struct room *room) {
   int reading = fd;
-  if ((flags & O_ACCMODE) == O_WRONLY) reading = syscall(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC);
-  if (reading < 0) return 0;
-  ssize_t n = syscall(SYS_pread64, reading, head, sizeof head, 0);
+  if ((flags & O_ACCMODE) == O_WRONLY) {
+    snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
+    reading = syscall(SYS_openat, AT_FDCWD, room->link, O_RDONLY | O_CLOEXEC);
+    if (reading < 0) return 0;
+  }
+  ssize_t n = syscall(SYS_pread64, reading, room->head, sizeof room->head, 0);
   if (reading != fd) syscall(SYS_close, reading);
-  return n > 0 && memmem(head, n, MARK, sizeof MARK - 1) != NULL;
+  return n > 0 && memmem(room->head, n, MARK, sizeof MARK - 1) != NULL;
 }
 
-/* `fd` was just opened. If it is a placeholder, the real file takes its place under the same number. */
-static void make_real(int fd, int flags) {
-  int saved = errno;
-  if (fd >= 0 && !(flags & O_TRUNC) && !(flags & O_PATH) && active(environ)) {
-    char link[40], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (is_placeholder(fd, link, flags)) {
-      ssize_t n = syscall(SYS_readlink, link, path, sizeof path - 1);
-      if (n > 0 && n < (ssize_t)sizeof path - 1) {
-        path[n] = 0;
-        ask_server(path);
-        int again = syscall(SYS_openat, AT_FDCWD, path, (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC);
-        if (again >= 0) {
-          syscall(SYS_dup3, again, fd, flags & O_CLOEXEC);
-          syscall(SYS_close, again);
-        }
+static const char DELETED[] = " (deleted)";
+
+/* @returns 0 when `fd` is real now, else the errno for the caller. */
+static int exchange(int fd, int flags, struct stat *st, struct room *room) {
+  int reopening = (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC;
+  for (int tries = 0; tries < TRIES_MAX; tries++) {
+    if (!S_ISREG(st->st_mode) || !has_size_of_placeholder(st->st_size) || !holds_mark(fd, flags, room)) return 0;
+    snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
+    ssize_t n = syscall(SYS_readlink, room->link, room->path, sizeof room->path - 1);
+    if (n <= 0) return EIO;
+    room->path[n] = 0;
+    size_t tail = sizeof DELETED - 1;
+    int answer = 1, replaced = st->st_nlink == 0 && (size_t)n > tail && strcmp(room->path + n - tail, DELETED) == 0;
+    /* Another file took its name since it was opened, likely the real one. */
+    if (replaced) room->path[n - tail] = 0;
+    else answer = ask_server(room->path);
+    int again;
+    if (answer < 0 && (errno == EMFILE || errno == ENFILE)) {
+      /* No descriptor left but this one: it serves for the question. Whoever takes it meanwhile has made the mistake. */
+      syscall(SYS_close, fd);
+      answer = ask_server(room->path);
+      again = syscall(SYS_openat, AT_FDCWD, room->path, reopening & ~(flags & O_CLOEXEC ? 0 : O_CLOEXEC));
+      if (again >= 0 && again != fd) {
+        syscall(SYS_dup3, again, fd, flags & O_CLOEXEC);
+        syscall(SYS_close, again);
+      } else if (again < 0) {
+        int error = errno;
+        /* The number stays taken until the caller closes it. */
+        int null = syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC);
+        if (null >= 0 && null != fd) syscall(SYS_dup3, null, fd, O_CLOEXEC), syscall(SYS_close, null);
+        return error;
       }
+    } else {
+      again = syscall(SYS_openat, AT_FDCWD, room->path, reopening);
+      if (again < 0) return errno;
+      syscall(SYS_dup3, again, fd, flags & O_CLOEXEC);
+      syscall(SYS_close, again);
+    }
+    struct stat now;
+    if (syscall(SYS_fstat, fd, &now) < 0) return errno;
+    /* The server says that this is no placeholder, only like one. */
+    if (answer == 1 && !replaced && now.st_dev == st->st_dev && now.st_ino == st->st_ino) return 0;
+    *st = now;
+    if (answer != 1) return holds_mark(fd, flags, room) && has_size_of_placeholder(now.st_size) ? EIO : 0;
+  }
+  return EIO;
+}
+
+/* `fd` was just opened. If it is a placeholder, the real file takes its place under the same number.
+ * @returns 0, or the errno of what the open must fail with. */
+__attribute__((noinline)) static int make_real(int fd, int flags) {
+  if (fd < 0 || (flags & (O_TRUNC | O_PATH | O_DIRECTORY)) || !on()) return 0;
+  int saved = errno, error = 0;
+  struct stat st;
+  if (syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && has_size_of_placeholder(st.st_size)) {
+    void *room = (void *)syscall(SYS_mmap, NULL, sizeof(struct room), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) error = ENOMEM;
+    else {
+      error = exchange(fd, flags, &st, room);
+      syscall(SYS_munmap, room, sizeof(struct room));
     }
   }
   errno = saved;
+  return error;
 }
 
-static void *real_of(const char *name) { return dlsym(RTLD_NEXT, name); }
-
-#define CACHED(type, name)                                                                                              \
-  static type real;                                                                                                     \
-  if (!real) real = (type)real_of(name)
+static int real_or_fail(int fd, int flags) {
+  int error = make_real(fd, flags);
+  if (error == 0) return fd;
+  syscall(SYS_close, fd);
+  errno = error;
+  return -1;
+}
 
 #define MODE_OF(flags, last)                                                                                            \
   mode_t mode = 0;                                                                                                      \
@@ -160,39 +304,24 @@ static void *real_of(const char *name) { return dlsym(RTLD_NEXT, name); }
     va_end(list);                                                                                                       \
   }
 
-typedef int (*open_fn)(const char *, int, ...);
-typedef int (*openat_fn)(int, const char *, int, ...);
-
 int open(const char *path, int flags, ...) {
   MODE_OF(flags, flags);
-  CACHED(open_fn, "open");
-  int fd = real(path, flags, mode);
-  make_real(fd, flags);
-  return fd;
+  return real_or_fail(REAL(open)(path, flags, mode), flags);
 }
 
 int open64(const char *path, int flags, ...) {
   MODE_OF(flags, flags);
-  CACHED(open_fn, "open64");
-  int fd = real(path, flags, mode);
-  make_real(fd, flags);
-  return fd;
+  return real_or_fail(REAL(open64)(path, flags, mode), flags);
 }
 
 int openat(int at, const char *path, int flags, ...) {
   MODE_OF(flags, flags);
-  CACHED(openat_fn, "openat");
-  int fd = real(at, path, flags, mode);
-  make_real(fd, flags);
-  return fd;
+  return real_or_fail(REAL(openat)(at, path, flags, mode), flags);
 }
 
 int openat64(int at, const char *path, int flags, ...) {
   MODE_OF(flags, flags);
-  CACHED(openat_fn, "openat64");
-  int fd = real(at, path, flags, mode);
-  make_real(fd, flags);
-  return fd;
+  return real_or_fail(REAL(openat64)(at, path, flags, mode), flags);
 }
 
 int __open_2(const char *path, int flags) { return open(path, flags); }
@@ -201,78 +330,62 @@ int __openat_2(int at, const char *path, int flags) { return openat(at, path, fl
 int __openat64_2(int at, const char *path, int flags) { return openat64(at, path, flags); }
 
 /* A stream just opened: its buffer is still empty, so its descriptor can be exchanged. */
-static void make_stream_real(FILE *stream, const char *mode) {
-  if (!stream || !mode || (mode[0] != 'r' && mode[0] != 'a')) return;
+static FILE *stream_or_fail(FILE *stream, const char *mode) {
+  if (!stream || !mode || (mode[0] != 'r' && mode[0] != 'a')) return stream;
   int access = strchr(mode, '+') ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
-  make_real(fileno(stream), access | (mode[0] == 'a' ? O_APPEND : 0) | (strchr(mode, 'e') ? O_CLOEXEC : 0));
+  int error = make_real(fileno(stream), access | (mode[0] == 'a' ? O_APPEND : 0) | (strchr(mode, 'e') ? O_CLOEXEC : 0));
+  if (error == 0) return stream;
+  fclose(stream);
+  errno = error;
+  return NULL;
 }
 
-/* Cutting a file off by its name: what is kept must be the real one's. */
-static void touch_path(int at, const char *path);
+FILE *fopen(const char *path, const char *mode) { return stream_or_fail(REAL(fopen)(path, mode), mode); }
 
-int truncate(const char *path, off_t length) {
-  typedef int (*fn)(const char *, off_t);
-  CACHED(fn, "truncate");
-  if (length > 0) touch_path(AT_FDCWD, path);
-  return real(path, length);
-}
-
-int truncate64(const char *path, off64_t length) {
-  typedef int (*fn)(const char *, off64_t);
-  CACHED(fn, "truncate64");
-  if (length > 0) touch_path(AT_FDCWD, path);
-  return real(path, length);
-}
-
-typedef FILE *(*fopen_fn)(const char *, const char *);
-
-FILE *fopen(const char *path, const char *mode) {
-  CACHED(fopen_fn, "fopen");
-  FILE *stream = real(path, mode);
-  make_stream_real(stream, mode);
-  return stream;
-}
-
-FILE *fopen64(const char *path, const char *mode) {
-  CACHED(fopen_fn, "fopen64");
-  FILE *stream = real(path, mode);
-  make_stream_real(stream, mode);
-  return stream;
-}
+FILE *fopen64(const char *path, const char *mode) { return stream_or_fail(REAL(fopen64)(path, mode), mode); }
 
 FILE *freopen(const char *path, const char *mode, FILE *old) {
-  typedef FILE *(*fn)(const char *, const char *, FILE *);
-  CACHED(fn, "freopen");
-  FILE *stream = real(path, mode, old);
-  if (path) make_stream_real(stream, mode);
-  return stream;
+  FILE *stream = REAL(freopen)(path, mode, old);
+  return path ? stream_or_fail(stream, mode) : stream;
 }
 
 FILE *freopen64(const char *path, const char *mode, FILE *old) {
-  typedef FILE *(*fn)(const char *, const char *, FILE *);
-  CACHED(fn, "freopen64");
-  FILE *stream = real(path, mode, old);
-  if (path) make_stream_real(stream, mode);
-  return stream;
+  FILE *stream = REAL(freopen64)(path, mode, old);
+  return path ? stream_or_fail(stream, mode) : stream;
 }
 
-/* Before a library is loaded or a size is asked for, the file is opened once, which makes it real. */
-static void touch_path(int at, const char *path) {
-  if (!path || !*path || !active(environ)) return;
-  int saved = errno;
+/* Before a library is loaded or a size is asked for, the file is opened once, which makes it real. @returns 0 or errno. */
+__attribute__((noinline)) static int touch_path(int at, const char *path) {
+  if (!path || !*path || !on()) return 0;
+  int saved = errno, error = 0;
   int fd = syscall(SYS_openat, at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0) {
-    make_real(fd, O_RDONLY | O_CLOEXEC);
+    error = make_real(fd, O_RDONLY | O_CLOEXEC);
     syscall(SYS_close, fd);
   }
   errno = saved;
+  return error;
 }
 
+/* Cutting a file off by its name: what is kept must be the real one's. */
+int truncate(const char *path, off_t length) {
+  int error = length > 0 ? touch_path(AT_FDCWD, path) : 0;
+  if (error == 0) return REAL(truncate)(path, length);
+  errno = error;
+  return -1;
+}
+
+int truncate64(const char *path, off64_t length) {
+  int error = length > 0 ? touch_path(AT_FDCWD, path) : 0;
+  if (error == 0) return REAL(truncate64)(path, length);
+  errno = error;
+  return -1;
+}
+
+/* Leaves by a jump (-O2): the C library takes the return address for the caller, whose RUNPATH counts. */
 void *dlopen(const char *path, int mode) {
-  typedef void *(*dlopen_fn)(const char *, int);
-  CACHED(dlopen_fn, "dlopen");
   if (path && strchr(path, '/')) touch_path(AT_FDCWD, path);
-  return real(path, mode);
+  return REAL(dlopen)(path, mode);
 }
 
 /* ---- sizes -------------------------------------------------------------------------------------------------------- */
@@ -283,22 +396,28 @@ static int wants_times_only(void) {
   if (!known) {
     static const char *const names[] = {"make", "gmake", "ninja", "samu", "cmake", "ctest", "sh",   "bash", "dash", "test", "[",    "rm",
                                         "mv",   "ln",    "touch", "mkdir", "chmod", "rmdir", "env", "node", "ccache", "install-info", "ldconfig"};
-    char exe[PATH_MAX];
-    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", exe, sizeof exe - 1);
-    known = 1;
-    if (n > 0) {
+    char exe[512];
+    int verdict = 1;
+    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", exe, sizeof exe);
+    if (n > 0 && n < (ssize_t)sizeof exe) {
       exe[n] = 0;
       const char *slash = strrchr(exe, '/');
       for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (slash && strcmp(slash + 1, names[i]) == 0) known = 2;
+        if (slash && strcmp(slash + 1, names[i]) == 0) verdict = 2;
     }
+    known = verdict;
   }
   return known == 2;
 }
 
-static int size_matters(mode_t mode, off_t size) { return S_ISREG(mode) && has_size_of_placeholder(size) && !wants_times_only(); }
+static int size_matters(mode_t mode, off_t size) {
+  if (!S_ISREG(mode) || !has_size_of_placeholder(size) || !on()) return 0;
+  int saved = errno, matters = !wants_times_only();
+  errno = saved;
+  return matters;
+}
 
-#define STAT_HOOK(call, at)                                                                           \
+#define STAT_HOOK(call, at)                                                                                             \
   {                                                                                                                     \
     int result = call;                                                                                                  \
     if (result == 0 && size_matters(st->st_mode, st->st_size)) {                                                        \
@@ -308,233 +427,257 @@ static int size_matters(mode_t mode, off_t size) { return S_ISREG(mode) && has_s
     return result;                                                                                                      \
   }
 
-int stat(const char *restrict path, struct stat *restrict st) {
-  typedef int (*fn)(const char *, struct stat *);
-  CACHED(fn, "stat");
-  STAT_HOOK(real(path, st), AT_FDCWD)
-}
-
-int lstat(const char *restrict path, struct stat *restrict st) {
-  typedef int (*fn)(const char *, struct stat *);
-  CACHED(fn, "lstat");
-  STAT_HOOK(real(path, st), AT_FDCWD)
-}
-
-int stat64(const char *restrict path, struct stat64 *restrict st) {
-  typedef int (*fn)(const char *, struct stat64 *);
-  CACHED(fn, "stat64");
-  STAT_HOOK(real(path, st), AT_FDCWD)
-}
-
-int lstat64(const char *restrict path, struct stat64 *restrict st) {
-  typedef int (*fn)(const char *, struct stat64 *);
-  CACHED(fn, "lstat64");
-  STAT_HOOK(real(path, st), AT_FDCWD)
-}
-
-int fstatat(int at, const char *restrict path, struct stat *restrict st, int flags) {
-  typedef int (*fn)(int, const char *, struct stat *, int);
-  CACHED(fn, "fstatat");
-  STAT_HOOK(real(at, path, st, flags), at)
-}
-
-int fstatat64(int at, const char *restrict path, struct stat64 *restrict st, int flags) {
-  typedef int (*fn)(int, const char *, struct stat64 *, int);
-  CACHED(fn, "fstatat64");
-  STAT_HOOK(real(at, path, st, flags), at)
-}
+int stat(const char *restrict path, struct stat *restrict st) STAT_HOOK(REAL(stat)(path, st), AT_FDCWD)
+int lstat(const char *restrict path, struct stat *restrict st) STAT_HOOK(REAL(lstat)(path, st), AT_FDCWD)
+int stat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(stat64)(path, st), AT_FDCWD)
+int lstat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(lstat64)(path, st), AT_FDCWD)
+int fstatat(int at, const char *restrict path, struct stat *restrict st, int flags)
+    STAT_HOOK(REAL(fstatat)(at, path, st, flags), at)
+int fstatat64(int at, const char *restrict path, struct stat64 *restrict st, int flags)
+    STAT_HOOK(REAL(fstatat64)(at, path, st, flags), at)
+int __xstat(int version, const char *path, struct stat *st) STAT_HOOK(REAL(__xstat)(version, path, st), AT_FDCWD)
+int __lxstat(int version, const char *path, struct stat *st) STAT_HOOK(REAL(__lxstat)(version, path, st), AT_FDCWD)
+int __xstat64(int version, const char *path, struct stat64 *st) STAT_HOOK(REAL(__xstat64)(version, path, st), AT_FDCWD)
+int __lxstat64(int version, const char *path, struct stat64 *st) STAT_HOOK(REAL(__lxstat64)(version, path, st), AT_FDCWD)
+int __fxstatat(int version, int at, const char *path, struct stat *st, int flags)
+    STAT_HOOK(REAL(__fxstatat)(version, at, path, st, flags), at)
+int __fxstatat64(int version, int at, const char *path, struct stat64 *st, int flags)
+    STAT_HOOK(REAL(__fxstatat64)(version, at, path, st, flags), at)
 
 int statx(int at, const char *restrict path, int flags, unsigned mask, struct statx *restrict st) {
-  typedef int (*fn)(int, const char *, int, unsigned, struct statx *);
-  CACHED(fn, "statx");
-  int result = real(at, path, flags, mask, st);
+  int result = REAL(statx)(at, path, flags, mask, st);
   if (result == 0 && (st->stx_mask & STATX_SIZE) && size_matters(st->stx_mode, (off_t)st->stx_size)) {
     touch_path(at, path);
-    result = real(at, path, flags, mask, st);
+    result = REAL(statx)(at, path, flags, mask, st);
   }
   return result;
 }
 
 /* ---- exec --------------------------------------------------------------------------------------------------------- */
 
-/* A toolchain program called by its full name: the shim of that name, unless a compiler driver is the caller. */
-static const char *redirect(const char *path, char *const *env, char *room, size_t size) {
-  if (!path || path[0] != '/' || !active(env) || look(env, "COLLECT_GCC")) return path;
-  const char *shims = look(env, "GG_SHIM_DIR"), *name = strrchr(path, '/') + 1;
-  if (!shims || !*name || strncmp(path, shims, strlen(shims)) == 0) return path;
-  int n = snprintf(room, size, "%s/%s", shims, name);
-  if (n < 0 || (size_t)n >= size) return path;
+/* Below another root neither our library nor the server's socket is where it was. */
+int chroot(const char *path) {
+  int result = REAL(chroot)(path);
+  if (result == 0 && on()) {
+    rooted = 1;
+    __atomic_store_n(&state, OFF, __ATOMIC_RELEASE);
+  }
+  return result;
+}
+
+/* What an exec changes. There is no heap after vfork, and a thread's stack may be small: the caller makes room for just that. */
+struct plan {
+  enum { AS_IS, TO_SHIM, WITHOUT_US } kind;
+  /* Bytes for the changed strings; entries for the changed environment. */
+  size_t text, entries;
+};
+
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+/* A program of another class or machine: its loader would complain about our library. */
+static int is_foreign(const ElfW(Ehdr) *head) {
+  return head->e_ident[EI_CLASS] != __ehdr_start.e_ident[EI_CLASS] || head->e_machine != __ehdr_start.e_machine;
+}
+
+/* A program linked with a runtime that ends it when another library comes first in LD_PRELOAD. */
+static int wants_to_be_first(int fd, const ElfW(Ehdr) *head) {
+  ElfW(Phdr) parts[PROGRAM_HEADERS_MAX];
+  ElfW(Dyn) entries[16];
+  ElfW(Addr) needed[NEEDED_MAX], strings = 0;
+  int count = 0, parts_count = head->e_phnum < PROGRAM_HEADERS_MAX ? head->e_phnum : PROGRAM_HEADERS_MAX;
+  if (head->e_phentsize != sizeof *parts) return 0;
+  if (syscall(SYS_pread64, fd, parts, parts_count * sizeof *parts, head->e_phoff) != (ssize_t)(parts_count * sizeof *parts)) return 0;
+  for (int i = 0; i < parts_count; i++) {
+    if (parts[i].p_type != PT_DYNAMIC) continue;
+    for (size_t at = 0; at < parts[i].p_filesz; at += sizeof entries) {
+      ssize_t n = syscall(SYS_pread64, fd, entries, sizeof entries, parts[i].p_offset + at);
+      for (int e = 0; e < (int)(n > 0 ? n / (ssize_t)sizeof *entries : 0) && entries[e].d_tag != DT_NULL; e++) {
+        if (entries[e].d_tag == DT_NEEDED && count < NEEDED_MAX) needed[count++] = entries[e].d_un.d_val;
+        if (entries[e].d_tag == DT_STRTAB) strings = entries[e].d_un.d_ptr;
+      }
+      if (n < (ssize_t)sizeof entries || strings) break;
+    }
+  }
+  for (int i = 0; i < parts_count && strings && count; i++) {
+    if (parts[i].p_type != PT_LOAD || strings < parts[i].p_vaddr || strings >= parts[i].p_vaddr + parts[i].p_filesz) continue;
+    for (int n = 0; n < count; n++) {
+      char name[10];
+      off_t at = strings - parts[i].p_vaddr + parts[i].p_offset + needed[n];
+      if (syscall(SYS_pread64, fd, name, sizeof name, at) != sizeof name) continue;
+      if (memcmp(name, "libasan.so", 10) == 0 || memcmp(name, "libtsan.so", 10) == 0) return 1;
+    }
+    return 0;
+  }
+  return 0;
+}
+
+static int wants_clean_preload(const char *path, char *const *env) {
+  if (rooted) return 1;
+  if (!path || !strchr(path, '/')) return 0;
+  ElfW(Ehdr) head;
+  int wants = 0;
+  int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  /* ldd: the list of libraries is to be the program's own. */
+  if (look(env, "LD_TRACE_LOADED_OBJECTS")) wants = 1;
+  else if (syscall(SYS_pread64, fd, &head, sizeof head, 0) == sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0) {
+    int packaged = strncmp(path, "/usr/", 5) == 0 || strncmp(path, "/bin/", 5) == 0;
+    wants = is_foreign(&head) || (!packaged && wants_to_be_first(fd, &head));
+  }
+  syscall(SYS_close, fd);
+  return wants;
+}
+
+static size_t entries_of(char *const *env) {
+  size_t n = 0;
+  while (env && env[n]) n++;
+  return n;
+}
+
+/* Whether a toolchain program called by its full name has a shim, unless a compiler driver is the caller. */
+static int has_shim(const char *path, const char *shims) {
+  const char *name = strrchr(path, '/') + 1;
+  if (!*name || strncmp(path, shims, strlen(shims)) == 0) return 0;
+  size_t size = strlen(shims) + strlen(name) + 2;
+  if (size > PATH_MAX) return 0;
+  char room[size];
+  struct stat st;
+  stpcpy(stpcpy(stpcpy(room, shims), "/"), name);
+  /* Only what is there and would run: a missing program must fail as it does. */
+  return syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_access, path, X_OK) == 0 &&
+         syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode);
+}
+
+static struct plan plan_exec(const char *path, char *const *env) {
+  struct plan plan = {AS_IS, 1, 1};
+  size_t entries;
+  if (!path || !active(env) || (entries = entries_of(env)) > ENVIRONMENT_MAX) return plan;
   int saved = errno;
   struct stat st;
-  /* Only what is there and would run: a missing program must fail as it does. */
-  int there = syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_access, path, X_OK) == 0 &&
-              syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode);
-  errno = saved;
-  return there ? room : path;
-}
-
-/* Programs of another class or machine: their loader would complain about our library. */
-static int is_foreign(int fd) {
-  unsigned char head[20];
-  Elf64_Half machine, ours;
-  if (syscall(SYS_pread64, fd, head, sizeof head, 0) != sizeof head || memcmp(head, ELFMAG, SELFMAG) != 0) return 0;
-  Elf64_Ehdr *self = (Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
-  if (head[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)) return 1;
-  if (!self) return 0;
-  memcpy(&machine, head + 18, sizeof machine);
-  ours = self->e_machine;
-  return machine != ours;
-}
-
-/* The sanitizers' runtime ends a program in which another library comes before it. */
-static int needs_clean_preload(const char *path, char *const *env) {
-  if (!path || !strchr(path, '/')) return 0;
-  int saved = errno, found = 0;
-  int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-  /* ldd: the list of libraries is to be the program's own. */
-  if (fd >= 0 && look(env, "LD_TRACE_LOADED_OBJECTS")) {
-    touch_path(AT_FDCWD, path);
-    syscall(SYS_close, fd);
-    errno = saved;
-    return 1;
-  }
-  if (fd >= 0 && is_foreign(fd)) found = 1;
-  if (fd >= 0 && (found || strncmp(path, "/usr/", 5) == 0 || strncmp(path, "/bin/", 5) == 0)) {
-    syscall(SYS_close, fd);
-    errno = saved;
-    return found;
-  }
-  if (fd >= 0) {
-    char part[4096];
-    size_t held = 0;
-    for (off_t at = 0; at < PROGRAM_BYTES_MAX && !found;) {
-      ssize_t n = syscall(SYS_pread64, fd, part + held, sizeof part - held, at);
-      if (n <= 0) break;
-      if (at == 0 && (n < 4 || memcmp(part, "\177ELF", 4) != 0)) break;
-      found = memmem(part, held + n, "libasan.so", 10) || memmem(part, held + n, "libtsan.so", 10);
-      size_t total = held + n;
-      held = total < 16 ? total : 16;
-      memmove(part, part + total - held, held);
-      at += n;
-    }
-    syscall(SYS_close, fd);
+  /* A program still to be built is made real first, so that it starts as itself. */
+  if (syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && has_size_of_placeholder(st.st_size)) touch_path(AT_FDCWD, path);
+  const char *shims = look(env, "GG_SHIM_DIR"), *preload;
+  if (path[0] == '/' && shims && !rooted && !look(env, "COLLECT_GCC") && has_shim(path, shims)) {
+    plan.kind = TO_SHIM;
+    plan.text = strlen(shims) + strlen(strrchr(path, '/')) + 1 + sizeof "GG_REAL_TOOL=" + strlen(path);
+    plan.entries = entries + 2;
+  } else if ((preload = look(env, "LD_PRELOAD")) && wants_clean_preload(path, env)) {
+    plan.kind = WITHOUT_US;
+    plan.text = sizeof "LD_PRELOAD=" + strlen(preload);
+    plan.entries = entries + 1;
   }
   errno = saved;
-  return found;
+  return plan;
 }
 
-/* `env` without our library in LD_PRELOAD, in `list` and `text`. */
-static char *const *without_preload(char *const *env, char **list, char *text, size_t size) {
-  int n = 0;
-  for (char *const *e = env; e && *e; e++) {
-    if (n >= ENVIRONMENT_MAX - 1) return env;
-    if (strncmp(*e, "LD_PRELOAD=", 11) != 0) {
-      list[n++] = *e;
-      continue;
-    }
-    size_t length = 11;
-    if (length >= size) return env;
-    memcpy(text, *e, 11);
-    for (const char *at = *e + 11; *at;) {
+/* Whether the library named by `length` bytes at `at` is this one. */
+static int is_us(const char *at, size_t length) { return memmem(at, length, "gg-interpose", 12) != NULL; }
+
+/* Writes the changed call into `text` and `list`. */
+static void carry_out(const struct plan *plan, const char **path, char *const **env, char *text, char **list) {
+  size_t n = 0;
+  const char *dropped = plan->kind == TO_SHIM ? "GG_REAL_TOOL=" : "LD_PRELOAD=";
+  if (plan->kind == AS_IS) return;
+  for (char *const *e = *env; *e; e++)
+    if (strncmp(*e, dropped, strlen(dropped)) != 0) list[n++] = *e;
+  if (plan->kind == TO_SHIM) {
+    /* The shim must run the very program that was called, whatever its PATH says. */
+    char *told = stpcpy(stpcpy(text, look(*env, "GG_SHIM_DIR")), strrchr(*path, '/')) + 1;
+    stpcpy(stpcpy(told, "GG_REAL_TOOL="), *path);
+    list[n++] = told;
+    *path = text;
+  } else {
+    char *end = stpcpy(text, "LD_PRELOAD=");
+    const char *empty = end;
+    for (const char *at = look(*env, "LD_PRELOAD"); *at;) {
       size_t part = strcspn(at, ": ");
-      if (part && !memmem(at, part, "gg-interpose", 12) && length + part + 2 < size) {
-        if (length > 11) text[length++] = ':';
-        memcpy(text + length, at, part);
-        length += part;
+      if (part && !is_us(at, part)) {
+        if (end != empty) *end++ = ':';
+        end = mempcpy(end, at, part);
       }
       at += part;
       if (*at) at++;
     }
-    text[length] = 0;
-    if (length > 11) list[n++] = text;
+    *end = 0;
+    if (end != empty) list[n++] = text;
   }
   list[n] = NULL;
-  return list;
+  *env = list;
 }
 
-/* Everything an exec of ours may change, in the caller's stack: after vfork there is no heap to use. */
-struct changed {
-  char path[PATH_MAX], preload[PATH_MAX], real[PATH_MAX + 16];
-  char *list[ENVIRONMENT_MAX];
-};
-
-/* The program and environment to use in place of these. */
-static const char *change(const char *path, char *const **env, struct changed *c) {
-  if (!active(*env)) return path;
-  struct stat st;
+/* Where a search along PATH finds `file`; NULL when nowhere, or in a directory whose name is relative. */
+static const char *search(const char *path, const char *file, char *room, size_t size) {
   int saved = errno;
-  /* A program still to be built is made real first, so that it starts as itself. */
-  if (syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && has_size_of_placeholder(st.st_size)) touch_path(AT_FDCWD, path);
-  errno = saved;
-  const char *instead = redirect(path, *env, c->path, sizeof c->path);
-  if (instead != path) {
-    /* The shim must run the very program that was called, whatever its PATH says. */
-    int n = 0;
-    for (char *const *e = *env; *e; e++) {
-      if (n >= ENVIRONMENT_MAX - 2) return path;
-      if (strncmp(*e, "GG_REAL_TOOL=", 13) != 0) c->list[n++] = *e;
-    }
-    if (snprintf(c->real, sizeof c->real, "GG_REAL_TOOL=%s", path) >= (int)sizeof c->real) return path;
-    c->list[n++] = c->real;
-    c->list[n] = NULL;
-    *env = c->list;
-    return instead;
-  }
-  if (needs_clean_preload(path, *env)) *env = without_preload(*env, c->list, c->preload, sizeof c->preload);
-  return path;
-}
-
-/* Where a search along PATH finds `file`; NULL when nowhere. */
-static const char *search(const char *file, char *room, size_t size) {
-  const char *path = look(environ, "PATH");
-  if (!path || !*file || strchr(file, '/')) return NULL;
-  int saved = errno;
-  for (;;) {
+  const char *there = NULL;
+  for (; *file && !there; path++) {
     size_t length = strcspn(path, ":");
     struct stat st;
     if (length > 0 && path[0] == '/' && snprintf(room, size, "%.*s/%s", (int)length, path, file) < (int)size &&
-        syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode)) {
-      errno = saved;
-      return room;
-    }
-    if (!path[length]) break;
-    path += length + 1;
+        syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode))
+      there = room;
+    path += length;
+    if (!*path) break;
   }
   errno = saved;
-  return NULL;
+  return there;
 }
 
+/* As execvp without a PATH does. */
+static const char *search_path(void) {
+  const char *path = look(environ, "PATH");
+  return path ? path : "/bin:/usr/bin";
+}
+
+#define CHANGED(path, env)                                                                                              \
+  struct plan plan = plan_exec(path, env);                                                                              \
+  char text[plan.text], *entries[plan.entries];                                                                         \
+  carry_out(&plan, &path, &env, text, entries)
+
+/* `path`: where `file` is found, or `file` itself when it has a slash or is nowhere. */
+#define SEARCHED(path, file)                                                                                            \
+  const char *path = file, *along = !strchr(file, '/') && on() ? search_path() : "";                            \
+  char place[strlen(along) + strlen(file) + 3];                                                                          \
+  if (*along && !(path = search(along, file, place, sizeof place))) path = file
+
 int execve(const char *path, char *const argv[], char *const envp[]) {
-  typedef int (*fn)(const char *, char *const *, char *const *);
-  CACHED(fn, "execve");
-  struct changed c;
-  path = change(path, &envp, &c);
-  return real(path, argv, envp);
+  CHANGED(path, envp);
+  return REAL(execve)(path, argv, envp);
 }
 
 int execv(const char *path, char *const argv[]) { return execve(path, argv, environ); }
 
 int execvpe(const char *file, char *const argv[], char *const envp[]) {
-  typedef int (*fn)(const char *, char *const *, char *const *);
-  CACHED(fn, "execvpe");
-  struct changed c;
-  char room[PATH_MAX];
-  const char *found = strchr(file, '/') ? file : search(file, room, sizeof room);
-  if (found) {
-    const char *instead = change(found, &envp, &c);
-    if (instead != found) return real(instead, argv, envp);
-  }
-  return real(file, argv, envp);
+  SEARCHED(path, file);
+  CHANGED(path, envp);
+  return REAL(execvpe)(plan.kind == TO_SHIM ? path : file, argv, envp);
 }
 
 int execvp(const char *file, char *const argv[]) { return execvpe(file, argv, environ); }
 
+/* What `fd` has open was opened by us or is no placeholder; a tool is called by its name, not so. */
+int fexecve(int fd, char *const argv[], char *const envp[]) {
+  char link[40];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const char *path = active(envp) && look(envp, "LD_PRELOAD") && wants_clean_preload(link, envp) ? link : NULL;
+  if (!path) return REAL(fexecve)(fd, argv, envp);
+  CHANGED(path, envp);
+  return REAL(fexecve)(fd, argv, envp);
+}
+
+int execveat(int at, const char *path, char *const argv[], char *const envp[], int flags) {
+  if (path && (path[0] == '/' || at == AT_FDCWD) && *path) {
+    CHANGED(path, envp);
+    return REAL(execveat)(at, path, argv, envp, flags);
+  }
+  return REAL(execveat)(at, path, argv, envp, flags);
+}
+
 /* The list forms: gathered on the stack, then as above. */
 #define GATHER(first)                                                                                                   \
   va_list list;                                                                                                         \
-  int count = 1;                                                                                                        \
+  int count = 0;                                                                                                        \
   va_start(list, first);                                                                                                \
-  while (va_arg(list, char *)) count++;                                                                                 \
+  for (const char *word = first; word; word = va_arg(list, char *)) count++;                                            \
   va_end(list);                                                                                                         \
   char *argv[count + 1];                                                                                                \
   va_start(list, first);                                                                                                \
@@ -560,25 +703,16 @@ int execle(const char *path, const char *first, ...) {
   return execve(path, argv, envp);
 }
 
-typedef int (*spawn_fn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
-
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                 char *const argv[], char *const envp[]) {
-  CACHED(spawn_fn, "posix_spawn");
-  struct changed c;
-  path = change(path, &envp, &c);
-  return real(pid, path, actions, attributes, argv, envp);
+  CHANGED(path, envp);
+  return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
 }
 
 int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                  char *const argv[], char *const envp[]) {
-  CACHED(spawn_fn, "posix_spawnp");
-  struct changed c;
-  char room[PATH_MAX];
-  const char *found = strchr(file, '/') ? file : search(file, room, sizeof room);
-  if (found) {
-    const char *instead = change(found, &envp, &c);
-    if (instead != found) return real(pid, instead, actions, attributes, argv, envp);
-  }
-  return real(pid, file, actions, attributes, argv, envp);
+  SEARCHED(path, file);
+  CHANGED(path, envp);
+  if (plan.kind == TO_SHIM) return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
+  return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);
 }

@@ -472,9 +472,39 @@ static void clean_path(void) {
   free(kept);
 }
 
+/* A program of another class or machine: its loader would complain of the preload library, which is as we are. */
+static void spare_foreign(const char *path) {
+  unsigned char theirs[20], ours[20];
+  const char *preload = getenv("LD_PRELOAD");
+  if (!preload || !strstr(preload, "gg-interpose")) return;
+  int fd = open(path, O_RDONLY | O_CLOEXEC), self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  int elf = fd >= 0 && self >= 0 && read_all(fd, theirs, sizeof theirs) == 0 && read_all(self, ours, sizeof ours) == 0 &&
+            memcmp(theirs, "\177ELF", 4) == 0;
+  if (fd >= 0) close(fd);
+  if (self >= 0) close(self);
+  /* e_ident[EI_CLASS]; e_machine. */
+  if (!elf || (theirs[4] == ours[4] && memcmp(theirs + 18, ours + 18, 2) == 0)) return;
+  char *kept = malloc(strlen(preload) + 1), *end = kept;
+  if (!kept) return;
+  for (const char *at = preload; *at;) {
+    size_t part = strcspn(at, ": ");
+    if (part && !memmem(at, part, "gg-interpose", 12)) {
+      if (end != kept) *end++ = ':';
+      end = mempcpy(end, at, part);
+    }
+    at += part;
+    if (*at) at++;
+  }
+  *end = 0;
+  if (end == kept) unsetenv("LD_PRELOAD");
+  else setenv("LD_PRELOAD", kept, 1);
+  free(kept);
+}
+
 static int run_real(const char *real, char **argv) {
   struct stat st;
   clean_path();
+  spare_foreign(real);
   /* gcc looks for its parts beside argv[0] when that is a path: ours would lead it astray. */
   if (strchr(argv[0], '/') && stat(argv[0], &st) == 0 && is_shim(argv[0], &st)) argv[0] = (char *)real;
   execv(real, argv);
@@ -574,6 +604,7 @@ static int as_interpreter(int argc, char **argv) {
       return 126;
     }
   }
+  spare_foreign(path);
   execv(argv[1], argv + 1);
   int error = errno;
   say(argv[1], ": ", strerror(error));

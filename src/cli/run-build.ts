@@ -1,14 +1,16 @@
 // `gg make`, `gg ninja`, `gg build`, `gg infer`: runs the user's command behind the shims, then forces what it left.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, symlinkSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { basename, join } from 'node:path';
-import { runtimePaths } from '../native/paths.ts';
+import { fnv1a64, runtimePaths } from '../native/paths.ts';
+import { type StepOf, StepProgress } from '../report/steps.ts';
 import { TerminalReporter } from '../report/terminal.ts';
 import { readBuildCommand } from './build-command.ts';
 import { type Client, connectOrStart } from './client.ts';
 import { CliError, EXIT } from './exit.ts';
 import { prepareNative } from './native.ts';
+import { ninjaSteps } from './ninja-steps.ts';
 import { prefetch } from './prefetch.ts';
 import { endTree } from './process-tree.ts';
 import { engineChoice, type Settings } from './settings.ts';
@@ -28,12 +30,15 @@ export interface RunBuildOptions {
   readonly wrote?: (paths: readonly string[]) => void;
 }
 
-export function reporterFor(settings: Settings): TerminalReporter {
+/** @param stepOf which of the build tool's steps a thunk belongs to, where that is known. */
+export function reporterFor(settings: Settings, stepOf?: StepOf): TerminalReporter {
   const tty = process.stderr.isTTY === true;
   const color =
     settings.color === 'always' ||
     (settings.color === 'auto' && tty && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb');
-  return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet });
+  const shown = tty && !settings.json && !settings.quiet;
+  const steps = stepOf && shown ? new StepProgress(stepOf) : undefined;
+  return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet, steps });
 }
 
 /** Runs the command with our environment; its stdio is ours. @returns its exit code as a shell would say it. */
@@ -81,21 +86,37 @@ async function runCommand(
   }
 }
 
+/** The preload library under a name that LD_PRELOAD can hold: blanks and colons end one there. */
+function preloadable(library: string, runDirectory: string): string | undefined {
+  if (!existsSync(library)) return undefined;
+  if (!/[\s:]/.test(library)) return library;
+  const link = join(runDirectory, `gg-interpose-${fnv1a64(library)}.so`);
+  if (/[\s:]/.test(link)) return undefined;
+  try {
+    symlinkSync(library, link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return undefined;
+  }
+  return link;
+}
+
 function buildEnvironment(settings: Settings, nativeDirectory: string, session: string): NodeJS.ProcessEnv {
   const bin = join(nativeDirectory, 'bin');
+  const paths = runtimePaths(process.env, process.getuid?.() ?? 0);
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     GG_SESSION: session,
     GG_SHIM_DIR: bin,
-    GG_SOCKET: runtimePaths(process.env, process.getuid?.() ?? 0).socketPath,
+    GG_SOCKET: paths.socketPath,
     GG_MODE: settings.mode,
   };
-  const interposer = join(nativeDirectory, 'gg-interpose.so');
+  const interposer = preloadable(join(nativeDirectory, 'gg-interpose.so'), paths.runDir);
   // With the preload library nothing of ours stands on PATH: a configure step that looks a tool up finds the real one, and
   // writes the same answer into its files as without us.
-  if (settings.preload && settings.mode !== 'off' && existsSync(interposer)) {
+  if (settings.preload && settings.mode !== 'off' && interposer !== undefined) {
     env['LD_PRELOAD'] = process.env['LD_PRELOAD'] ? `${process.env['LD_PRELOAD']}:${interposer}` : interposer;
-  } else env['PATH'] = `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
+  } else if (!bin.includes(':'))
+    env['PATH'] = `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
   return env;
 }
 
@@ -112,7 +133,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   const build = readBuildCommand(command, process.env);
   const native = await prepareNative();
   let client = await connectOrStart(native.directory);
-  const reporter = reporterFor(settings);
+  const reporter = reporterFor(settings, build.kind === 'ninja' ? ninjaSteps(command) : undefined);
   let slots = 0;
   const begin = async (c: Client): Promise<string> => {
     c.onEvent = (message) => reporter.event(message.event);

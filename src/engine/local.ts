@@ -109,8 +109,11 @@ export class LocalEngine implements Engine {
     const cwd = job.placement.cwd;
     try {
       const compiled = await this.#o.runner.run({ ...compile, cwd, env: [...env, ...watched] }, signal);
+      // Nobody wants the driver's words on a run that was ended.
+      if (signal.aborted) return compiled;
       if (compiled.startErrno !== 0 || compiled.exitCode !== 0 || compiled.signal !== 0) return undefined;
       const assembled = await this.#o.runner.run({ ...assemble, cwd, env }, signal);
+      if (signal.aborted) return assembled;
       const silent = assembled.stdout.length + assembled.stderr.length === 0;
       if (assembled.startErrno !== 0 || assembled.exitCode !== 0 || assembled.signal !== 0 || !silent)
         return undefined;

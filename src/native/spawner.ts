@@ -114,7 +114,9 @@ export class Spawner implements ProcessRunner {
     let kill: (() => void) | undefined;
     const answer = await this.#ask(request.root === undefined ? OP.RUN : OP.SANDBOX, body, (id) => {
       kill = () => void this.#ask(OP.KILL, new Body().u32(id));
-      signal?.addEventListener('abort', kill, { once: true });
+      // An abort that came before would never be heard of again.
+      if (signal?.aborted) queueMicrotask(kill);
+      else signal?.addEventListener('abort', kill, { once: true });
     });
     if (kill) signal?.removeEventListener('abort', kill);
     if (!answer) {

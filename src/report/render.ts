@@ -95,13 +95,31 @@ export function renderCloud(event: Extract<Event, { readonly type: 'cloud' }>): 
   return `; lambda: ${event.inFlight} in flight, $${event.usd.toFixed(4)}`;
 }
 
+/** Of the whole, from what ran until now; empty while that says nothing. */
+function renderTimeLeft(counts: Counts, left: number, elapsedMs: number): string {
+  if (counts.ran <= 2) return '';
+  const seconds = Math.round((left * elapsedMs) / counts.ran / 1000);
+  return `, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left`;
+}
+
+/** The progress line of a terminal where the build tool's steps are known, in ninja's form. */
+export function renderSteps(
+  steps: { readonly done: number; readonly total: number; readonly current: string | undefined },
+  counts: Counts,
+  running: number,
+  elapsedMs: number,
+): string {
+  const time = renderTimeLeft(counts, leftOf(counts), elapsedMs);
+  return `gg: [${steps.done}/${steps.total}]${steps.current === undefined ? '' : ` ${steps.current}`}; ${running} running${time}`;
+}
+
+function leftOf(counts: Counts): number {
+  return Math.max(0, counts.added - counts.ran - counts.memoized - counts.failed);
+}
+
 /** The progress line of a terminal. */
 export function renderProgress(counts: Counts, running: number, elapsedMs: number): string {
-  const finished = counts.ran + counts.memoized + counts.failed;
-  const left = Math.max(0, counts.added - finished);
-  const perThunkMs = counts.ran > 0 ? elapsedMs / counts.ran : 0;
-  const seconds = Math.round((left * perThunkMs) / 1000);
-  const time =
-    counts.ran > 2 ? `, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left` : '';
+  const left = leftOf(counts);
+  const time = renderTimeLeft(counts, left, elapsedMs);
   return `gg: ${counts.ran} forced, ${running} running, ${counts.memoized} memoized, ${left} remaining${time}`;
 }

@@ -1,7 +1,15 @@
 // Writes events to the user's terminal or log: whole blocks at once, a progress line only on a terminal.
 import { writeSync } from 'node:fs';
 import { type Counts, count, type Event, emptyCounts } from './events.ts';
-import { renderCloud, renderEvent, renderProgress, renderSummary, type Style } from './render.ts';
+import {
+  renderCloud,
+  renderEvent,
+  renderProgress,
+  renderSteps,
+  renderSummary,
+  type Style,
+} from './render.ts';
+import type { StepProgress } from './steps.ts';
 
 const PROGRESS_MS = 200;
 
@@ -11,6 +19,8 @@ export interface ReporterOptions {
   /** Each event as a JSON line to stderr in place of text. */
   readonly json: boolean;
   readonly quiet: boolean;
+  /** The build tool's steps, where they are known. */
+  readonly steps?: StepProgress | undefined;
 }
 
 /** Writes all of it, also to a pipe that is full for a moment. */
@@ -52,8 +62,13 @@ export class TerminalReporter {
   }
 
   #draw(): void {
-    const width = process.stderr.columns ?? 80;
-    const line = renderProgress(this.counts, this.#running, Date.now() - this.#startedMs) + this.#cloud;
+    // 0: a terminal that does not know.
+    const width = process.stderr.columns || 80;
+    const elapsedMs = Date.now() - this.#startedMs;
+    const progress = this.#o.steps
+      ? renderSteps(this.#o.steps, this.counts, this.#running, elapsedMs)
+      : renderProgress(this.counts, this.#running, elapsedMs);
+    const line = progress + this.#cloud;
     writeAll(2, Buffer.from(`\r\u001b[K${line.slice(0, width - 1)}`));
     this.#shown = true;
   }
@@ -65,6 +80,7 @@ export class TerminalReporter {
 
   event(event: Event): void {
     count(this.counts, event);
+    this.#o.steps?.event(event);
     if (event.type === 'cloud') this.#cloud = renderCloud(event);
     if (event.type === 'thunk-started') this.#running++;
     if (event.type === 'thunk-failed' || (event.type === 'thunk-finished' && event.how === 'ran'))

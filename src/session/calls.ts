@@ -41,7 +41,7 @@ import { absolute, placeholderAt } from './tree.ts';
 
 export type Answer =
   | { readonly kind: 'run' }
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready' | 'failed' }
   | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
 
 const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
@@ -102,12 +102,12 @@ export class Calls {
       await this.#p.heal(path, session.id);
       return { kind: 'ready' };
     }
-    await Promise.all([
+    const [forced] = await Promise.all([
       this.#p.forcer.forcePath(path, session.id, { open: true }),
       this.#forceLibraries(baseName(ref), session, new Set()),
     ]);
     session.emit({ type: 'midway', path, by: String(request.pid), waitMs: Date.now() - before });
-    return { kind: 'ready' };
+    return { kind: forced.kind === 'real' ? 'ready' : 'failed' };
   }
 
   /** The dynamic loader reads a program's libraries behind everybody's back: they are in place before it starts. */

@@ -105,6 +105,7 @@ export async function finalize(
       else journal.settle(o.path);
     }
     await Promise.all([...targets].map((name) => forcer.reductor.force(name, session.id)));
+    if (session.abandoned) break;
     const roots = scope.paths
       ? scope.paths.filter((p) => tryStat(p)?.isDirectory())
       : [session.options.cwd, ...session.directories];
@@ -123,7 +124,7 @@ export async function finalize(
   const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
   const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));
   for (const path of strays) if (placeholderAt(path) !== undefined) left.add(path);
-  if (left.size === 0 && !unhealed && !session.stopped && !scope.paths)
+  if (left.size === 0 && !unhealed && !session.stopped && !session.abandoned && !scope.paths)
     journal.closeProjects((p) => below(cwd, p));
   return [...left];
 }

@@ -252,7 +252,7 @@ export class Forcer implements ReductorHost {
 
   /** Starts a thunk for a session that forces while it infers. */
   begin(name: ObjectName, session: Session): void {
-    if (session.stopped) return;
+    if (session.stopped || session.abandoned) return;
     const known = this.reductor.node(name);
     const done = known?.state === 'done' && !known.owners.has(session.id);
     const node = this.reductor.add(name, session.id);

@@ -16,6 +16,7 @@
 //   exit   EXIT_CODE STDOUT STDERR: write these bytes to the descriptors (stdout first), then exit
 //   run    run the real tool (REAL if given, else the one the shim found) with argv, environment and descriptors untouched
 //   ready  (for open) the file at PATH holds what it will hold; carry on
+//   failed (for open) it is gone or still a placeholder: nobody may take its bytes for an artifact
 //   wrong-version   the server speaks another version: run the real tool
 
 export const PROTOCOL_VERSION = 1;
@@ -25,7 +26,7 @@ export const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 export const FIELD = {
   REQUEST_KIND: 0x6b, // 'k' text: call | open | cli
-  ANSWER_KIND: 0x4b, // 'K' text: exit | run | ready | wrong-version
+  ANSWER_KIND: 0x4b, // 'K' text: exit | run | ready | failed | wrong-version
   ARG: 0x61, // 'a' repeated
   TOOL: 0x74, // 't' base name the shim was called by
   REAL: 0x72, // 'r' absolute path of the real tool

@@ -145,7 +145,7 @@ export class SessionServer {
         reason: 'internal-error',
         detail: String((error as Error).stack),
       });
-      answer = kind === 'open' ? { kind: 'ready' } : { kind: 'run' };
+      answer = { kind: kind === 'open' ? 'failed' : 'run' };
     }
     if (socket.destroyed) return;
     socket.end(
@@ -241,7 +241,7 @@ class CliClient {
       }
       case 'abandon':
         this.#endPrefetch();
-        if (this.#session) this.#p.forcer.reductor.cancel(this.#session.id, { running: true });
+        this.#abandon();
         return;
       case 'status': {
         const outstanding = this.#p.journal.outstanding();
@@ -343,12 +343,18 @@ class CliClient {
     this.#prefetch = undefined;
   }
 
+  #abandon(): void {
+    if (!this.#session) return;
+    this.#session.abandoned = true;
+    this.#p.forcer.reductor.cancel(this.#session.id, { running: true });
+  }
+
   closed(): void {
     const session = this.#session;
     if (!session) return;
     this.#endPrefetch();
     session.listen(undefined);
-    this.#p.forcer.reductor.cancel(session.id, { running: true });
+    this.#abandon();
     void session.engine?.close();
     session.engine = undefined;
     const kept = [...this.#p.sessions.keys()].filter((id) => id !== this.#p.detached.id);

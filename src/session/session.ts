@@ -40,11 +40,13 @@ export class Session {
   readonly silent = new Set<string>();
   /** A thunk failed and the rest is not wanted any more. */
   stopped = false;
+  /** Nobody waits for its end any more: it was interrupted, or its command line is gone. Nothing new is begun for it. */
+  abandoned = false;
   /** Another than the server's own. */
   engine: Engine | undefined;
-  /** What the engine did, in lines for the end of the build. */
   /** Waits for what the engine does behind the build's back. */
   engineFlush: () => Promise<void> = async () => {};
+  /** What the engine did, in lines for the end of the build. */
   engineReport: () => readonly string[] = () => [];
   #listener: ((event: Event) => void) | undefined;
   readonly #held: Event[] = [];

@@ -1,7 +1,7 @@
 // Runs the case tables of test/cases: each command line plainly, plainly again, and wrapped, in a fresh copy of seed/ at one
 // path. What differs between the two plain runs is the tools' own noise: there only names and kinds count.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Ran, Rig, root } from './rig.ts';
@@ -13,15 +13,27 @@ interface Shot {
   readonly tree: ReadonlyMap<string, string>;
 }
 
-function readCases(table: string): (readonly [name: string, command: string])[] {
+interface Case {
+  readonly name: string;
+  readonly command: string;
+  /** Tools it cannot do without. */
+  readonly needs: readonly string[];
+}
+
+function readCases(table: string): Case[] {
+  let needs: readonly string[] = [];
   return readFileSync(join(directory, table), 'utf8')
     .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => {
+    .flatMap((line) => {
+      if (line.startsWith('#needs ')) needs = line.split(' ').slice(1);
+      if (line === '' || line.startsWith('#')) return [];
       const tab = line.indexOf('\t');
-      return [line.slice(0, tab), line.slice(tab + 1)] as const;
+      return [{ name: line.slice(0, tab), command: line.slice(tab + 1), needs }];
     });
 }
+
+const path = (process.env['PATH'] ?? '').split(':');
+const isInstalled = (tool: string): boolean => path.some((d) => existsSync(join(d, tool)));
 
 /** @param sorted make prints a deferred compile's messages later: lines count, their order does not. */
 function printed(text: string, sorted: boolean): string[] {
@@ -48,9 +60,11 @@ export function runCases(table: string, through: 'shell' | 'make', every = 1): v
     assert.notEqual(ran.code, -1, `${name}: took too long`);
     return { ran, tree: rig.shot() };
   };
-  for (const [i, [name, command]] of readCases(table).entries()) {
+  for (const [i, { name, command, needs }] of readCases(table).entries()) {
     if (i % every !== 0) continue;
-    test(`${table}, ${through}: ${name}`, () => {
+    const missing = needs.filter((tool) => !isInstalled(tool));
+    const skip = missing.length > 0 && `${missing.join(', ')} not installed`;
+    test(`${table}, ${through}: ${name}`, { skip }, () => {
       const plain = once('', name, command);
       const again = once('', name, command);
       const wrapped = once('gg build --', name, command);
@@ -62,9 +76,9 @@ export function runCases(table: string, through: 'shell' | 'make', every = 1): v
         assert.deepEqual(printed(wrapped.ran[part], sorted), printed(plain.ran[part], sorted), why);
       }
       const quiet = (tree: ReadonlyMap<string, string>): [string, string][] =>
-        [...tree].map(([path, what]) => [
-          path,
-          plain.tree.get(path) === again.tree.get(path) ? what : what.split(' ', 1)[0]!,
+        [...tree].map(([file, what]) => [
+          file,
+          plain.tree.get(file) === again.tree.get(file) ? what : what.split(' ', 1)[0]!,
         ]);
       assert.deepEqual(quiet(wrapped.tree), quiet(plain.tree), why);
     });
