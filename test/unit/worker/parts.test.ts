@@ -43,19 +43,21 @@ describe('parts of a toolchain', () => {
       ['c', 'a.c', C],
       ['c++', 'a.cc', CXX],
     ] as const) {
-      const item = await rig.item(['-O2', '-c', file, '-o', OUT], { [file]: text });
+      const item = await rig.item(['-nostdinc', '-O2', '-c', file, '-o', OUT], { [file]: text });
       const whole = object((await rig.run([item]))[0]);
       assert.deepEqual(object((await rig.run([item], await ofPart(part)))[0]), whole);
     }
   });
 
   test('a part that is too little is found out, whatever became of the run', async () => {
-    const cxx = await rig.item(['-c', 'a.cc', '-o', OUT], { 'a.cc': CXX });
+    const cxx = await rig.item(['-nostdinc', '-c', 'a.cc', '-o', OUT], { 'a.cc': CXX });
     assert.match(refusal((await rig.run([cxx], await ofPart('c')))[0]), /^toolchain-part: .*cc1plus/);
-    const linked = await rig.item(['-shared', '-nostdlib', 'a.c', '-o', OUT], { 'a.c': C });
+    const linked = await rig.item(['-nostdinc', '-shared', '-nostdlib', 'a.c', '-o', OUT], { 'a.c': C });
     assert.match(refusal((await rig.run([linked], await ofPart('c')))[0]), /^toolchain-part: /);
     // A file that is looked for and not missed: -print-prog-name ends well without cc1plus.
-    const asks = await rig.item(['-print-prog-name=cc1plus', '-c', 'a.c', '-o', OUT], { 'a.c': C });
+    const asks = await rig.item(['-nostdinc', '-print-prog-name=cc1plus', '-c', 'a.c', '-o', OUT], {
+      'a.c': C,
+    });
     assert.match(refusal((await rig.run([asks], await ofPart('c')))[0]), /^toolchain-part: .*cc1plus/);
   });
 
@@ -63,7 +65,11 @@ describe('parts of a toolchain', () => {
     const flags = ['-shared', '-nostdlib', 'a.o', '-o', OUT] as const;
     const link = async (flto: readonly string[]) => {
       const compiled = object(
-        (await rig.run([await rig.item([...flto, '-fPIC', '-c', 'a.c', '-o', OUT], { 'a.c': C })]))[0],
+        (
+          await rig.run([
+            await rig.item([...flto, '-nostdinc', '-fPIC', '-c', 'a.c', '-o', OUT], { 'a.c': C }),
+          ])
+        )[0],
       );
       const name = keep(compiled);
       return rig.item(
@@ -88,7 +94,9 @@ describe('parts of a toolchain', () => {
       const bytes = blobs.reduce((sum, blob) => sum + sizeOf(blob.name), 0);
       assert.ok(bytes * 6 < captured.sizeBytes, `${part}: ${bytes} of ${captured.sizeBytes}`);
       const { directory } = rig;
-      const item = await rig.item(['-c', 'n.c', '-o', OUT], { 'n.c': `int n = ${part.length};` });
+      const item = await rig.item(['-nostdinc', '-c', 'n.c', '-o', OUT], {
+        'n.c': `int n = ${part.length};`,
+      });
       const before = blobCacheOf(directory).counters.fetchedBytes;
       await rig.run([item], await ofPart(part));
       assert.ok(blobCacheOf(directory).counters.fetchedBytes - before < bytes);
@@ -107,7 +115,11 @@ test('frames: of other bytes, of endless bytes, of no zstd: refused, nothing lef
     [Buffer.from('nothing of the kind'), /digest-mismatch: V.*, the frame of V/],
   ] as const) {
     const manifest = { ...captured.manifest, frames: [[name, keep(frame)]] as const };
-    const item = await rig.item(['-c', 'a.c', '-o', OUT], {}, { inputs: [{ path: 'a.c', name }] });
+    const item = await rig.item(
+      ['-nostdinc', '-c', 'a.c', '-o', OUT],
+      {},
+      { inputs: [{ path: 'a.c', name }] },
+    );
     const results = await rig.run([item], { toolchain: keep(encodeManifest(manifest)) });
     assert.match(refusal(results[0]), what);
     assert.deepEqual(await rig.leftovers(), []);
