@@ -182,13 +182,13 @@ function badLog(log: VrootLog): ItemFailed | undefined {
   return undefined;
 }
 
-/** Something of the toolchain that this part of it lacks was looked for, by whatever name. */
+/** Something of the toolchain that this part of it lacks was looked for, by whatever name. What the thunk itself brings is there. */
 function beyondPart(log: VrootLog, root: Root, { omitted }: ToolchainManifest): ItemFailed | undefined {
   if (omitted.length === 0) return undefined;
   const absent = new Set(omitted);
   for (const names of [log.misses, log.hits, log.writes])
     for (const name of names)
-      if (absent.has(posix.normalize(name)) || absent.has(root.canonical(name)))
+      if ((absent.has(posix.normalize(name)) || absent.has(root.canonical(name))) && !root.holds(name))
         return failed('toolchain-part', name);
   return log.overflown ? failed('toolchain-part', 'more lookups than the log holds') : undefined;
 }

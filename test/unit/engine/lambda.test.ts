@@ -144,6 +144,33 @@ test('a blob lost from the store is put again and the thunk runs again', async (
   assert.deepEqual(rig.ranHere, []);
 });
 
+test('a part of the toolchain that was too little: the whole, counted; after three the kind gets the whole', async (t) => {
+  const rig = rigged(t);
+  const part = nameValue(Buffer.from('a part'));
+  rig.tool = async (request, o) =>
+    request.toolchain === part
+      ? [
+          {
+            kind: 'failed',
+            name: request.items[0]!.name,
+            reason: 'toolchain-part',
+            detail: '/usr/bin/cc1plus',
+          },
+        ]
+      : fakeTool(request, o);
+  for (let i = 0; i < 5; i++) assert.equal((await rig.run(rig.job())).kind, 'done');
+  assert.equal(rig.engine.counts.retries.get('toolchain-part'), 3);
+  assert.equal(rig.invoked.length, 5 + 3);
+  assert.deepEqual(rig.ranHere, []);
+  // A worker that says so of the whole is of another mind: here.
+  rig.tool = async (request) => [
+    { kind: 'failed', name: request.items[0]!.name, reason: 'toolchain-part', detail: 'anything' },
+  ];
+  const job = rig.job();
+  await rig.run(job);
+  assert.deepEqual(rig.ranHere, [job.name]);
+});
+
 test('throttles, deaths and timeouts are tried again; out of memory gets the larger function', async (t) => {
   const rig = rigged(t);
   let n = 0;

@@ -1,6 +1,6 @@
 // A part of a toolchain makes what the whole makes, or says that it is too little. Frames cannot smuggle anything.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import zlib from 'node:zlib';
@@ -81,6 +81,15 @@ describe('parts of a toolchain', () => {
     const plain = await link([]);
     const whole = object((await rig.run([plain]))[0]);
     assert.deepEqual(object((await rig.run([plain], await ofPart('link')))[0]), whole);
+    // A library of the compiler that is an input here.
+    const { manifest, pathByName } = await rig.captured();
+    const [libm, name] = manifest.files.find(([path]) => path.endsWith('/libm.so.6'))!;
+    keep(readFileSync(pathByName.get(name)!));
+    const args = ['-shared', '-nostdlib', libm, '-o', OUT];
+    const more = { inputs: [{ path: libm, name }], outputs: [{ tag: 'out', path: 'b.so' }] };
+    object((await rig.run([await rig.item(args, {}, more)], await ofPart('link')))[0]);
+    const undeclared = await rig.item(args, {}, { ...more, inputs: [] });
+    assert.match(refusal((await rig.run([undeclared], await ofPart('link')))[0]), /^toolchain-part: .*libm/);
     const lto = await link(['-flto']);
     const linked = object((await rig.run([lto]))[0]);
     assert.match(refusal((await rig.run([lto], await ofPart('link')))[0]), /^toolchain-part: .*lto1/);
