@@ -22,6 +22,8 @@ export interface LambdaEmulatorOptions {
   /** Environment of the instances: their role's credentials. */
   readonly env?: Readonly<Record<string, string>>;
   readonly node?: string;
+  /** Entry of a runtime interface client that instances start, such as aws-lambda-ric's bin/index.mjs. */
+  readonly client?: string;
   readonly port?: number;
 }
 
@@ -62,6 +64,7 @@ export class LambdaEmulator {
     this.#parts = {
       directory: this.directory,
       node: options.node ?? process.execPath,
+      client: options.client,
       region: options.region ?? 'us-east-1',
       env: options.env ?? {},
       limits: { ...AWS_LIMITS, ...options.limits },
