@@ -375,7 +375,6 @@ export class LambdaEngine implements Engine {
         break;
       }
       case 'answered':
-        health.worked();
         hold.settle(end.billing, end.payload.length);
         if (end.billing.initMs > 0) this.counts.coldStarts++;
         return this.#answered(end.payload, id, job, toolchain);
@@ -449,6 +448,11 @@ export class LambdaEngine implements Engine {
       return { kind: 'local', why: 'answer-refused', detail: answer.detail };
     }
     const { worker } = answer.response;
+    // A worker that cannot reach the store (its role may not, say) is no sign that things work.
+    const cutOff =
+      answer.kind === 'failed' &&
+      (answer.failure.reason === 'fetch-inputs-failed' || answer.failure.reason === 'upload-outputs-failed');
+    if (!cutOff) this.#o.health.worked();
     this.counts.warmBlobs += worker.warmBlobs;
     this.counts.fetchedBlobs += worker.fetchedBlobs;
     this.counts.workerMemoryBytesMax = Math.max(this.counts.workerMemoryBytesMax, worker.memoryMaxBytes);

@@ -200,6 +200,21 @@ test('throttles, deaths and timeouts are tried again; out of memory gets the lar
   assert.deepEqual(rig.ranHere, []);
 });
 
+test('workers that answer but never reach the store: an outage like any other, bounded', async (t) => {
+  let clock = 0;
+  const rig = rigged(t, { now: () => clock });
+  rig.tool = async (request) => {
+    clock += 20_000;
+    return [
+      { kind: 'failed', name: request.items[0]!.name, reason: 'fetch-inputs-failed', detail: 's3:GetObject' },
+    ];
+  };
+  const job = rig.job();
+  assert.equal((await rig.run(job)).kind, 'done');
+  assert.deepEqual(rig.ranHere, [job.name]);
+  assert.deepEqual(rig.down, { reason: 'fetch-inputs-failed', detail: 's3:GetObject' });
+});
+
 test('an instance that dies every time: bounded tries, then here; with --strict a failure', async (t) => {
   for (const strict of [false, true]) {
     const rig = rigged(t, { strict });
