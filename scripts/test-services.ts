@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSITYGW = 'v1.8.0';
 const AWS_LAMBDA_RIC = '3.3.0';
-const AWS_LAMBDA_RIE = 'latest';
+const AWS_LAMBDA_RIE = 'github.com/aws/aws-lambda-runtime-interface-emulator';
 const BUILD_TIMEOUT_MS = 20 * 60 * 1000;
 
 const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'gg-test-services');
@@ -69,11 +69,16 @@ function goProgram(name: string, module: string, version: string): string | unde
 }
 
 const versitygw = goProgram('versitygw', 'github.com/versity/versitygw/cmd/versitygw', VERSITYGW);
+mkdirSync(cache, { recursive: true });
 const ric = npmPackage('aws-lambda-ric', AWS_LAMBDA_RIC, 'dist/rapid-client.node');
-const rie = goProgram(
-  'aws-lambda-rie',
-  'github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie',
-  AWS_LAMBDA_RIE,
+// Where it can be had, a test with it is to be written; so far no module proxy at hand has served it.
+const rie = spawnSync('go', ['list', '-m', `${AWS_LAMBDA_RIE}@latest`], { cwd: cache, timeout: 60_000 });
+console.error(
+  `aws-lambda-rie: skipped, ${
+    rie.status === 0
+      ? 'the module proxy serves it, but there is no test with it yet'
+      : `the module proxy does not give it out: ${rie.stderr?.toString().trim().split('\n').at(-1)?.trim() || String(rie.error)}`
+  }`,
 );
 const tests = globSync('test/services/**/*.test.ts', { cwd: root });
 const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...tests], {
@@ -83,7 +88,6 @@ const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...te
     ...process.env,
     ...(versitygw === undefined ? {} : { GG_TEST_VERSITYGW: versitygw }),
     ...(ric === undefined ? {} : { GG_TEST_LAMBDA_RIC: ric }),
-    ...(rie === undefined ? {} : { GG_TEST_LAMBDA_RIE: rie }),
   },
 });
 process.exitCode = run.status ?? 1;
