@@ -1,18 +1,48 @@
 // Runs test/services/ against real servers, built once into a cache directory. What cannot be built is skipped with its reason.
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSITYGW = 'v1.8.0';
+const AWS_LAMBDA_RIC = '3.3.0';
+const AWS_LAMBDA_RIE = 'github.com/aws/aws-lambda-runtime-interface-emulator';
 const BUILD_TIMEOUT_MS = 20 * 60 * 1000;
+
+const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'gg-test-services');
+
+/** An npm package with a native part, built by its own install scripts. @returns its directory, or undefined after saying why. */
+function npmPackage(name: string, version: string, built: string): string | undefined {
+  const directory = join(cache, `${name}-${version}`);
+  const found = join(directory, 'node_modules', name);
+  if (existsSync(join(found, built))) return found;
+  const lacking = ['cmake', 'autoreconf', 'libtoolize', 'make', 'g++'].filter(
+    (tool) => spawnSync(tool, ['--version']).error !== undefined,
+  );
+  if (lacking.length > 0) {
+    console.error(`${name}: skipped, its native part needs ${lacking.join(', ')}`);
+    return undefined;
+  }
+  console.error(`${name}: building ${name}@${version}, some minutes ...`);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'package.json'), '{}\n');
+  const install = ['install', '--no-audit', '--no-fund', '--no-save', `${name}@${version}`];
+  const run = spawnSync('npm', install, {
+    cwd: directory,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: BUILD_TIMEOUT_MS,
+  });
+  if (run.status === 0 && existsSync(join(found, built))) return found;
+  const reason = run.stderr?.toString().trim().split('\n').at(-1) || String(run.error ?? run.signal ?? built);
+  console.error(`${name}: skipped, it could not be built: ${reason}`);
+  return undefined;
+}
 
 /** A Go program through the module proxy. @returns its path, or undefined after saying why there is none. */
 function goProgram(name: string, module: string, version: string): string | undefined {
-  const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  const directory = join(cache, 'gg-test-services', `${name}-${version}`);
+  const directory = join(cache, `${name}-${version}`);
   const program = join(directory, name);
   if (existsSync(program)) return program;
   if (spawnSync('go', ['version']).status !== 0) {
@@ -27,16 +57,37 @@ function goProgram(name: string, module: string, version: string): string | unde
     timeout: BUILD_TIMEOUT_MS,
   });
   if (built.status === 0 && existsSync(program)) return program;
-  const reason = built.stderr.toString().trim().split('\n').at(-1) || String(built.error ?? built.signal);
-  console.error(`${name}: skipped, it could not be built: ${reason}`);
+  const lines = built.stderr
+    .toString()
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('go: downloading'));
+  console.error(
+    `${name}: skipped, it could not be built: ${lines.slice(-2).join(' ').trim() || String(built.error ?? built.signal)}`,
+  );
   return undefined;
 }
 
 const versitygw = goProgram('versitygw', 'github.com/versity/versitygw/cmd/versitygw', VERSITYGW);
+mkdirSync(cache, { recursive: true });
+const ric = npmPackage('aws-lambda-ric', AWS_LAMBDA_RIC, 'dist/rapid-client.node');
+// Where it can be had, a test with it is to be written; so far no module proxy at hand has served it.
+const rie = spawnSync('go', ['list', '-m', `${AWS_LAMBDA_RIE}@latest`], { cwd: cache, timeout: 60_000 });
+console.error(
+  `aws-lambda-rie: skipped, ${
+    rie.status === 0
+      ? 'the module proxy serves it, but there is no test with it yet'
+      : `the module proxy does not give it out: ${rie.stderr?.toString().trim().split('\n').at(-1)?.trim() || String(rie.error)}`
+  }`,
+);
 const tests = globSync('test/services/**/*.test.ts', { cwd: root });
 const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...tests], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, ...(versitygw === undefined ? {} : { GG_TEST_VERSITYGW: versitygw }) },
+  env: {
+    ...process.env,
+    ...(versitygw === undefined ? {} : { GG_TEST_VERSITYGW: versitygw }),
+    ...(ric === undefined ? {} : { GG_TEST_LAMBDA_RIC: ric }),
+  },
 });
 process.exitCode = run.status ?? 1;

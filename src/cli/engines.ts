@@ -12,7 +12,7 @@ import { RacingEngine, TwinEngine } from '../engine/racing.ts';
 import { Ramp } from '../engine/ramp.ts';
 import { RemoteHealth } from '../engine/remote-health.ts';
 import { SharedEngine } from '../engine/shared.ts';
-import { Uploads, type Wanted } from '../engine/uploads.ts';
+import { Uploads } from '../engine/uploads.ts';
 import { type ObjectName, sizeOf } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import type { Session } from '../session/session.ts';
@@ -21,6 +21,8 @@ import { openRemote } from '../store/open-remote.ts';
 import type { RemoteStore } from '../store/remote.ts';
 import { parseRemoteUrl } from '../store/remote-url.ts';
 import { type Captured, captureToolchain, type Unsupported } from '../toolchain/capture.ts';
+import { Offers } from '../toolchain/offers.ts';
+import { partOf } from '../toolchain/parts.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
 import { placeOf } from '../worker/place-of.ts';
 import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
@@ -53,11 +55,13 @@ export class Engines {
   readonly #local: LimitedEngine;
   readonly #clouds = new Map<string, Promise<Cloud>>();
   readonly #remotes = new Map<string, Promise<RemoteStore>>();
+  readonly #offers: Offers;
   readonly #captured = new Map<string, Promise<Captured | Unsupported>>();
 
   constructor(parts: EnginesParts) {
     this.#p = parts;
     this.#local = new LimitedEngine(parts.local, parts.cores);
+    this.#offers = new Offers((bytes) => parts.store.put(bytes, 'V'));
   }
 
   /** @throws CliError when what the engine needs is not set. */
@@ -102,8 +106,8 @@ export class Engines {
       functions,
       functionOf: { compile: 0, link: functions.length - 1 },
       local: this.#local,
-      toolchain: async (job) => {
-        const toolchain = await this.#toolchain(job);
+      toolchain: async (job, fit) => {
+        const toolchain = await this.#toolchain(job, fit);
         // Of one thunk it is a detail; of a whole compiler people want to know.
         if ('localOnly' in toolchain && toolchain.tool !== undefined)
           problem(
@@ -248,7 +252,7 @@ export class Engines {
     return { remote, invoker, uploads };
   }
 
-  async #toolchain(job: ForceJob): Promise<CapturedToolchain | LocalOnly> {
+  async #toolchain(job: ForceJob, fit: 'part' | 'whole'): Promise<CapturedToolchain | LocalOnly> {
     const place = placeOf(job.thunk);
     if (place.kind === 'local-only') return { localOnly: place.reason, detail: place.detail };
     const { realTool, searchPath } = job.placement;
@@ -269,23 +273,10 @@ export class Engines {
     const found = await captured;
     if (found.kind === 'unsupported')
       return { localOnly: found.reason, detail: found.detail, tool: realTool };
-    return offer(found, this.#p.store);
+    return this.#offers.of(found, fit === 'part' ? partOf(job.thunk, job.placement.stage) : undefined);
   }
 }
 
 function engineOf(engine: Engine): Pick<Engine, 'label' | 'slots' | 'run'> {
   return { label: engine.label, slots: engine.slots, run: (job, options) => engine.run(job, options) };
-}
-
-const offers = new WeakMap<Captured, CapturedToolchain>();
-
-function offer(captured: Captured, store: LocalStore): CapturedToolchain {
-  let offered = offers.get(captured);
-  if (!offered) {
-    store.put(captured.bytes, 'V');
-    const files = [...captured.pathByName].map(([name, absPath]): Wanted => ({ name, absPath }));
-    offered = { manifest: captured.name, blobs: [{ name: captured.name, absPath: '' }, ...files] };
-    offers.set(captured, offered);
-  }
-  return offered;
 }

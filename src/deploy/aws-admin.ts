@@ -21,6 +21,41 @@ async function unlessAbsent<T>(work: Promise<T>, ...absent: readonly string[]): 
   }
 }
 
+/** What a call needs, where permissions call it by another name than the API. */
+const PERMISSION: Readonly<Record<string, string>> = {
+  HeadBucket: 's3:ListBucket',
+  ListObjectsV2: 's3:ListBucket',
+  DeleteObjects: 's3:DeleteObject',
+  GetPublicAccessBlock: 's3:GetBucketPublicAccessBlock',
+  PutPublicAccessBlock: 's3:PutBucketPublicAccessBlock',
+  GetBucketEncryption: 's3:GetEncryptionConfiguration',
+  PutBucketEncryption: 's3:PutEncryptionConfiguration',
+  GetBucketLifecycleConfiguration: 's3:GetLifecycleConfiguration',
+  PutBucketLifecycleConfiguration: 's3:PutLifecycleConfiguration',
+};
+
+/** S3 does not say what it denied, to HEAD it says nothing at all: then it is said here. */
+const namesDenied =
+  <I extends object, O>(next: (args: { input: I }) => Promise<O>, context: { commandName?: string }) =>
+  async (args: { input: I }): Promise<O> => {
+    try {
+      return await next(args);
+    } catch (error) {
+      const { $metadata, message } = error as { $metadata?: { httpStatusCode?: number }; message?: string };
+      if ($metadata?.httpStatusCode !== 403 || message?.includes('authorized to perform')) throw error;
+      if (/signature|token|credential|skewed|access key/i.test(`${nameOf(error)} ${message}`)) throw error;
+      const { Bucket, RoleName, FunctionName } = args.input as Readonly<Record<string, string | undefined>>;
+      const call = (context.commandName ?? '').replace(/Command$/, '');
+      const service = Bucket === undefined ? (RoleName === undefined ? 'lambda' : 'iam') : 's3';
+      const denied = new Error(
+        `not authorized to perform: ${PERMISSION[call] ?? `${service}:${call}`} on resource: ${Bucket === undefined ? (RoleName ?? FunctionName) : `arn:aws:s3:::${Bucket}`}`,
+        { cause: error },
+      );
+      denied.name = 'AccessDenied';
+      throw denied;
+    }
+  };
+
 export async function awsAdmin(region: string): Promise<CloudAdmin> {
   const [s3, iam, fn] = await Promise.all([
     import('@aws-sdk/client-s3'),
@@ -33,6 +68,9 @@ export async function awsAdmin(region: string): Promise<CloudAdmin> {
   });
   const roles = new iam.IAMClient({ region });
   const functions = new fn.LambdaClient({ region });
+  buckets.middlewareStack.add(namesDenied, { step: 'initialize' });
+  roles.middlewareStack.add(namesDenied, { step: 'initialize' });
+  functions.middlewareStack.add(namesDenied, { step: 'initialize' });
 
   async function settled(name: string): Promise<void> {
     for (let i = 0; i < WAITS_MAX; i++) {
@@ -57,7 +95,7 @@ export async function awsAdmin(region: string): Promise<CloudAdmin> {
   });
 
   return {
-    async bucket(name): Promise<BucketState | undefined> {
+    async bucket(name, prefix): Promise<BucketState | undefined> {
       const Bucket = name;
       const there = await unlessAbsent(
         buckets.send(new s3.HeadBucketCommand({ Bucket })).then(() => true),
@@ -85,7 +123,9 @@ export async function awsAdmin(region: string): Promise<CloudAdmin> {
           b?.BlockPublicAcls && b.BlockPublicPolicy && b.IgnorePublicAcls && b.RestrictPublicBuckets,
         ),
         encrypted: (encryption?.ServerSideEncryptionConfiguration?.Rules?.length ?? 0) > 0,
-        expireDays: lifecycle?.Rules?.find((r) => r.ID === RULE_ID)?.Expiration?.Days,
+        expireDays: lifecycle?.Rules?.find(
+          (r) => r.ID === RULE_ID && r.Status === 'Enabled' && r.Filter?.Prefix === `${prefix}/`,
+        )?.Expiration?.Days,
       };
     },
     async createBucket(name, at) {
@@ -172,6 +212,7 @@ export async function awsAdmin(region: string): Promise<CloudAdmin> {
       const document = policy?.PolicyDocument;
       return {
         arn: found.Role.Arn!,
+        trust: JSON.parse(decodeURIComponent(found.Role.AssumeRolePolicyDocument ?? 'null')),
         policy: document === undefined ? undefined : JSON.parse(decodeURIComponent(document)),
       };
     },
@@ -184,6 +225,11 @@ export async function awsAdmin(region: string): Promise<CloudAdmin> {
         }),
       );
       return made.Role!.Arn!;
+    },
+    async setTrust(role, trust) {
+      await roles.send(
+        new iam.UpdateAssumeRolePolicyCommand({ RoleName: role, PolicyDocument: JSON.stringify(trust) }),
+      );
     },
     async putRolePolicy(role, policyName, policy) {
       await roles.send(

@@ -17,19 +17,22 @@ export type FunctionConfig = Omit<FunctionState, 'codeSha256'>;
 export interface BucketState {
   readonly blocksPublicAccess: boolean;
   readonly encrypted: boolean;
-  /** Days of our lifecycle rule; undefined when it is not there. */
+  /** Days of our lifecycle rule; undefined when it is not there, off, or for other objects. */
   readonly expireDays: number | undefined;
 }
 
 export interface RoleState {
   readonly arn: string;
+  /** Who may assume it, parsed. */
+  readonly trust: unknown;
   /** The inline policy, parsed; undefined when it is not there. */
   readonly policy: unknown;
 }
 
-/** All methods reject with the service's own error; `name` tells which. Getters answer undefined for what is not there. */
+/** All methods reject with the service's own error, whose `name` tells which; what is denied names action and resource. Getters answer undefined for what is not there. */
 export interface CloudAdmin {
-  bucket(name: string): Promise<BucketState | undefined>;
+  /** @param prefix of our lifecycle rule */
+  bucket(name: string, prefix: string): Promise<BucketState | undefined>;
   createBucket(name: string, region: string): Promise<void>;
   /** Private, encrypted, objects below `prefix` gone after so many days. */
   configureBucket(name: string, prefix: string, expireDays: number): Promise<void>;
@@ -38,6 +41,7 @@ export interface CloudAdmin {
   role(name: string): Promise<RoleState | undefined>;
   /** @returns its ARN */
   createRole(name: string, trust: unknown): Promise<string>;
+  setTrust(role: string, trust: unknown): Promise<void>;
   putRolePolicy(role: string, policyName: string, policy: unknown): Promise<void>;
   deleteRole(name: string, policyName: string): Promise<void>;
   lambda(name: string): Promise<FunctionState | undefined>;

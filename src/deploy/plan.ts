@@ -29,7 +29,7 @@ export async function planDeployment(d: Deployment, zip: Buffer, admin: CloudAdm
   const add = (action: Step['action'], what: string, detail: string, run: () => Promise<void>): void =>
     void steps.push({ action, what, detail, run });
 
-  const bucket = await admin.bucket(d.bucket);
+  const bucket = await admin.bucket(d.bucket, d.keyPrefix);
   if (!bucket) {
     add('create', `bucket ${d.bucket}`, `in ${d.region}`, () => admin.createBucket(d.bucket, d.region));
   }
@@ -48,6 +48,11 @@ export async function planDeployment(d: Deployment, zip: Buffer, admin: CloudAdm
     add('create', `role ${roleName(d)}`, 'for Lambda functions only', async () => {
       arn = await admin.createRole(roleName(d), TRUST);
     });
+  }
+  if (role && !isDeepStrictEqual(role.trust, TRUST)) {
+    add('update', `role ${roleName(d)}`, 'for Lambda functions only', () =>
+      admin.setTrust(roleName(d), TRUST),
+    );
   }
   if (!isDeepStrictEqual(role?.policy, workerPolicy(d))) {
     add(
@@ -113,7 +118,7 @@ export async function planRemoval(d: Deployment, admin: CloudAdmin): Promise<Ste
       run: () => admin.deleteRole(roleName(d), POLICY_NAME),
     });
   }
-  if (await admin.bucket(d.bucket)) {
+  if (await admin.bucket(d.bucket, d.keyPrefix)) {
     steps.push({
       action: 'delete',
       what: `bucket ${d.bucket}`,

@@ -54,7 +54,8 @@ export interface LambdaEngineOptions {
   readonly functionOf: Readonly<Record<ThunkClass, number>>;
   /** Runs what the cloud cannot, confirms failures. */
   readonly local: Engine;
-  readonly toolchain: (job: ForceJob) => Promise<CapturedToolchain | LocalOnly>;
+  /** `part`: what its kind of call can need; `whole`: all of it. */
+  readonly toolchain: (job: ForceJob, fit: 'part' | 'whole') => Promise<CapturedToolchain | LocalOnly>;
   readonly health: RemoteHealth;
   readonly cost: CostMeter;
   /** Fail rather than run locally what the cloud did not do. */
@@ -80,6 +81,8 @@ const BACKOFF_MS_MAX = 8000;
 const INLINE_INPUT_BYTES_MAX = 1024 * 1024;
 /** Outputs up to this size come with the answer: two S3 requests and a round trip less. */
 const INLINE_OUTPUT_BYTES_MAX = 1024 * 1024;
+/** Then all thunks of that kind get the whole toolchain. */
+const PART_FAILURES_MAX = 3;
 const REQUEST_BYTES_MAX = LAMBDA_PAYLOAD_BYTES_MAX - 64 * 1024;
 
 export interface LambdaCounts {
@@ -146,6 +149,9 @@ export class LambdaEngine implements Engine {
   readonly #o: LambdaEngineOptions;
   readonly #idPrefix = randomBytes(6).toString('hex');
   readonly #toolchains = new Map<ObjectName, Promise<void>>();
+  /** Thunks that looked for more than their part of the toolchain; and how often that was so, by the part's manifest. */
+  readonly #wantsWhole = new Set<ObjectName>();
+  readonly #partFailures = new Map<ObjectName, number>();
   #serial = 0;
 
   constructor(options: LambdaEngineOptions) {
@@ -234,6 +240,14 @@ export class LambdaEngine implements Engine {
     return here;
   }
 
+  /** The part for its kind of call, unless that was too little for this one, or too often for others. */
+  async #fitting(job: ForceJob): Promise<CapturedToolchain | LocalOnly> {
+    if (this.#wantsWhole.has(job.name)) return this.#o.toolchain(job, 'whole');
+    const part = await this.#o.toolchain(job, 'part');
+    if ('localOnly' in part || (this.#partFailures.get(part.manifest) ?? 0) < PART_FAILURES_MAX) return part;
+    return this.#o.toolchain(job, 'whole');
+  }
+
   /** Puts the toolchain where workers find it, once. */
   #offer(toolchain: CapturedToolchain): Promise<void> {
     let offered = this.#toolchains.get(toolchain.manifest);
@@ -249,7 +263,7 @@ export class LambdaEngine implements Engine {
     const fn = this.#o.functions[size]!;
     let toolchain: CapturedToolchain | LocalOnly;
     try {
-      toolchain = await this.#o.toolchain(job);
+      toolchain = await this.#fitting(job);
     } catch (error) {
       return { kind: 'local', why: 'toolchain', detail: (error as Error).message };
     }
@@ -361,7 +375,6 @@ export class LambdaEngine implements Engine {
         break;
       }
       case 'answered':
-        health.worked();
         hold.settle(end.billing, end.payload.length);
         if (end.billing.initMs > 0) this.counts.coldStarts++;
         return this.#answered(end.payload, id, job, toolchain);
@@ -435,6 +448,11 @@ export class LambdaEngine implements Engine {
       return { kind: 'local', why: 'answer-refused', detail: answer.detail };
     }
     const { worker } = answer.response;
+    // A worker that cannot reach the store (its role may not, say) is no sign that things work.
+    const cutOff =
+      answer.kind === 'failed' &&
+      (answer.failure.reason === 'fetch-inputs-failed' || answer.failure.reason === 'upload-outputs-failed');
+    if (!cutOff) this.#o.health.worked();
     this.counts.warmBlobs += worker.warmBlobs;
     this.counts.fetchedBlobs += worker.fetchedBlobs;
     this.counts.workerMemoryBytesMax = Math.max(this.counts.workerMemoryBytesMax, worker.memoryMaxBytes);
@@ -487,6 +505,13 @@ export class LambdaEngine implements Engine {
       case 'upload-outputs-failed':
         this.#o.health.failing(failure.reason, failure.detail);
         return { kind: 'outage', why: failure.reason };
+      case 'toolchain-part':
+        // With the whole one this cannot be: a worker of another mind.
+        if (this.#wantsWhole.has(job.name))
+          return { kind: 'local', why: failure.reason, detail: failure.detail };
+        this.#wantsWhole.add(job.name);
+        this.#partFailures.set(toolchain.manifest, (this.#partFailures.get(toolchain.manifest) ?? 0) + 1);
+        return { kind: 'again', why: failure.reason };
       case 'signal':
         // The kernel's way to say that memory is short.
         return { kind: 'again', why: 'signal', bigger: true };

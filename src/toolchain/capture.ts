@@ -225,6 +225,8 @@ class Capture {
       libraryPath,
       files,
       links: [...this.#links].sort((a, b) => (a[0] < b[0] ? -1 : 1)),
+      omitted: [],
+      frames: [],
     };
     const bytes = encodeManifest(manifest);
     return { kind: 'captured', manifest, name: nameValue(bytes), bytes, pathByName, sizeBytes };

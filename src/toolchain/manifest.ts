@@ -1,10 +1,10 @@
 // A captured toolchain: what a worker lays out below its root before it can run the user's compiler.
 //
-// Format (version 1): UTF-8 JSON of ToolchainManifest with `gg: 1` first, paths sorted, one "\n" at the end. Its value name is
+// Format (version 2): UTF-8 JSON of ToolchainManifest with `gg: 2` first, paths sorted, one "\n" at the end. Its value name is
 // how requests refer to it.
 import { type ObjectName, parseRef } from '../ir/name.ts';
 
-export const MANIFEST_VERSION = 1;
+export const MANIFEST_VERSION = 2;
 
 export interface ToolchainManifest {
   /** The `toolchain` of the thunks it can run. */
@@ -17,15 +17,19 @@ export interface ToolchainManifest {
   readonly files: readonly (readonly [path: string, name: ObjectName, mode: number])[];
   /** Symlinks: absolute path, text. */
   readonly links: readonly (readonly [path: string, target: string])[];
+  /** Files of the toolchain that this part of it lacks (parts.ts); who looks for one of them needs the whole. */
+  readonly omitted: readonly string[];
+  /** Blobs that travel as zstd frames: the blob, the value name of its frame. */
+  readonly frames: readonly (readonly [name: ObjectName, frame: ObjectName])[];
 }
 
 /** Where the preload of the virtual root lies below each root. */
 export const VROOT_PATH = '/.gg/vroot.so';
 
 export function encodeManifest(manifest: ToolchainManifest): Buffer {
-  const { digest, loader, libraryPath, files, links } = manifest;
+  const { digest, loader, libraryPath, files, links, omitted, frames } = manifest;
   return Buffer.from(
-    `${JSON.stringify({ gg: MANIFEST_VERSION, digest, loader, libraryPath, files, links })}\n`,
+    `${JSON.stringify({ gg: MANIFEST_VERSION, digest, loader, libraryPath, files, links, omitted, frames })}\n`,
   );
 }
 
@@ -48,7 +52,7 @@ export function decodeManifest(bytes: Uint8Array): ToolchainManifest {
   }
   if (typeof raw !== 'object' || raw === null || raw['gg'] !== MANIFEST_VERSION)
     throw new BadManifestError(`manifest version ${String(raw?.['gg'])}, this is ${MANIFEST_VERSION}`);
-  const { digest, loader, libraryPath, files, links } = raw;
+  const { digest, loader, libraryPath, files, links, omitted, frames } = raw;
   const ok =
     typeof digest === 'string' &&
     isPlainPath(loader) &&
@@ -59,7 +63,11 @@ export function decodeManifest(bytes: Uint8Array): ToolchainManifest {
       (f) => isPlainPath(f[0]) && parseRef(f[1])?.type === 'V' && (f[2] === 0o755 || f[2] === 0o644),
     ) &&
     Array.isArray(links) &&
-    links.every((l) => isPlainPath(l[0]) && typeof l[1] === 'string');
+    links.every((l) => isPlainPath(l[0]) && typeof l[1] === 'string') &&
+    Array.isArray(omitted) &&
+    omitted.every(isPlainPath) &&
+    Array.isArray(frames) &&
+    frames.every((f) => parseRef(f[0])?.type === 'V' && parseRef(f[1])?.type === 'V');
   if (!ok) throw new BadManifestError('a part is missing or a path is not plain');
-  return { digest, loader, libraryPath, files, links } as ToolchainManifest;
+  return { digest, loader, libraryPath, files, links, omitted, frames } as ToolchainManifest;
 }

@@ -47,7 +47,7 @@ export class BlobCache {
     mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
     // Fetches that an earlier process did not finish.
     for (const file of readdirSync(directory))
-      if (/^blob-\d+-\d+$/.test(file)) rmSync(join(directory, file), { force: true });
+      if (/^blob-\d+-\d+(?:\.zst)?$/.test(file)) rmSync(join(directory, file), { force: true });
     for (const sub of readdirSync(this.#directory))
       for (const file of readdirSync(join(this.#directory, sub))) {
         const path = join(this.#directory, sub, file);
@@ -152,7 +152,7 @@ export class BlobCache {
       if (inline === undefined) {
         await fetcher.fetch(name, temporary);
         this.counters.fetchedBlobs++;
-        this.counters.fetchedBytes += sizeOf(name);
+        this.counters.fetchedBytes += fetcher.travelBytes?.(name) ?? sizeOf(name);
       } else writeFileSync(temporary, Buffer.from(inline, 'base64'));
       if (hashFile(temporary) !== name) throw new BlobError('digest-mismatch', name);
       this.#enter(name, temporary).pins++;

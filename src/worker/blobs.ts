@@ -16,6 +16,8 @@ export class BlobError extends Error {
 export interface BlobFetcher {
   /** Writes the blob into a new file at `absPath`, verified against its name. @throws with `reason` as BlobErrorReason */
   fetch(name: ObjectName, absPath: string): Promise<void>;
+  /** Bytes that travel for it; without this, those of the blob. */
+  travelBytes?(name: ObjectName): number;
 }
 
 export interface BlobSink {

@@ -87,6 +87,8 @@ export type WorkFailedReason =
   | 'output-missing'
   | 'fetch-inputs-failed'
   | 'upload-outputs-failed'
+  /** It needs a file that the request's part of the toolchain lacks. */
+  | 'toolchain-part'
   | 'refused';
 
 export interface WorkFailed {

@@ -205,6 +205,7 @@ const FAILED_REASONS: ReadonlySet<string> = new Set<WorkFailedReason>([
   'output-missing',
   'fetch-inputs-failed',
   'upload-outputs-failed',
+  'toolchain-part',
   'refused',
 ]);
 

@@ -160,6 +160,11 @@ export class Root {
     return this.#files.has(at) || this.#directories.has(at);
   }
 
+  /** Where a name leads by the symlinks of the tree, whether or not something is there. */
+  canonical(path: string): string {
+    return this.#resolve(path, false);
+  }
+
   /** Does a file stand at this canonical name? */
   isFile(path: string): boolean {
     return this.#files.has(path);

@@ -114,7 +114,12 @@ async function runIn(
   const ran = performance.now();
   const log = readLog(logPath);
   rmSync(logPath);
-  const bad = badEnd(end, options) ?? badLog(log, options.thunk) ?? undeclaredHit(log, root, options);
+  // First of all: whatever went wrong may be for want of it.
+  const bad =
+    beyondPart(log, root, manifest) ??
+    badEnd(end, options) ??
+    badLog(log, options.thunk) ??
+    undeclaredHit(log, root, options);
   const taken: { readonly tag: string; readonly path: string }[] = [];
   const missing: string[] = [];
   for (const output of thunk.outputs) {
@@ -176,6 +181,17 @@ function badLog(log: VrootLog, thunk: Thunk): ItemFailed | undefined {
   if (log.askedTime && !thunk.salt.includes(CLOCK_UNUSED))
     return failed('refused', 'the tool asked for the time of day');
   return undefined;
+}
+
+/** Something of the toolchain that this part of it lacks was looked for, by whatever name. What the thunk itself brings is there. */
+function beyondPart(log: VrootLog, root: Root, { omitted }: ToolchainManifest): ItemFailed | undefined {
+  if (omitted.length === 0) return undefined;
+  const absent = new Set(omitted);
+  for (const names of [log.misses, log.hits, log.writes])
+    for (const name of names)
+      if ((absent.has(posix.normalize(name)) || absent.has(root.canonical(name))) && !root.holds(name))
+        return failed('toolchain-part', name);
+  return log.overflown ? failed('toolchain-part', 'more lookups than the log holds') : undefined;
 }
 
 /** Is that the run's own business? Projects may lie in /tmp too; their directories are known. */

@@ -6,6 +6,7 @@ import type { Thunk } from '../ir/thunk.ts';
 import { BadManifestError, decodeManifest, type ToolchainManifest } from '../toolchain/manifest.ts';
 import { BlobCache } from './blob-cache.ts';
 import { BlobError, type BlobFetcher, type BlobSink } from './blobs.ts';
+import { CAN_UNPACK, FrameFetcher } from './frames.ts';
 import { checkItem, Refused } from './layout.ts';
 import type {
   WorkDone,
@@ -108,8 +109,8 @@ class Run {
     this.#cache.release(this.#held);
   }
 
-  async #hold(names: Iterable<ObjectName>): Promise<void> {
-    this.#held.push(...(await this.#cache.hold(names, this.#o.fetcher, this.#request.inline)));
+  async #hold(names: Iterable<ObjectName>, fetcher: BlobFetcher = this.#o.fetcher): Promise<void> {
+    this.#held.push(...(await this.#cache.hold(names, fetcher, this.#request.inline)));
   }
 
   async #manifest(): Promise<ToolchainManifest> {
@@ -136,10 +137,20 @@ class Run {
     const started = performance.now();
     const manifest = await this.#manifest();
     const thunk = checkItem(item, manifest);
-    await this.#hold([
-      ...manifest.files.map(([, name]) => name),
-      ...thunk.inputs.flatMap((i) => (isThunk(i.name) ? [] : this.#valueOf(i.name))),
-    ]);
+    if (manifest.frames.length > 0 && !CAN_UNPACK)
+      return {
+        kind: 'failed',
+        name: item.name,
+        reason: 'toolchain-part',
+        detail: `Node ${process.version} unpacks no zstd`,
+      };
+    await this.#hold(
+      [
+        ...manifest.files.map(([, name]) => name),
+        ...thunk.inputs.flatMap((i) => (isThunk(i.name) ? [] : this.#valueOf(i.name))),
+      ],
+      new FrameFetcher(this.#o.fetcher, manifest.frames),
+    );
     const fetched = performance.now();
     const ran = await runItem({
       manifest,

@@ -2,7 +2,7 @@
 //
 //   DIRECTORY/slot-PID-N/   root/ (the virtual root), log, output-K
 import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { ToolchainManifest } from '../toolchain/manifest.ts';
 import { Root } from './root.ts';
@@ -49,6 +49,8 @@ export class Slots {
       const root = new Root(join(directory, 'root'));
       for (const [path, target] of manifest.links) root.link(path, target);
       for (const [path, name] of manifest.files) root.file(path, name, pathOf(name));
+      // Ways through their directories lead on as they do with the whole toolchain.
+      for (const path of manifest.omitted) root.directory(posix.dirname(path));
       root.keep();
       return { directory, root, toolchain, used: false };
     } catch (error) {

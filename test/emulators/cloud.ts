@@ -18,6 +18,8 @@ export interface CloudOptions {
   readonly lambdaFaults?: Partial<FaultShares>;
   readonly s3Faults?: Partial<Faults>;
   readonly limits?: Partial<ServiceLimits>;
+  /** LambdaEmulatorOptions.client */
+  readonly client?: string;
 }
 
 export interface Cloud {
@@ -36,6 +38,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     keys: [TEST_KEY],
     faults: options.lambdaFaults ?? {},
     limits: options.limits ?? {},
+    ...(options.client === undefined ? {} : { client: options.client }),
     env: {
       AWS_ACCESS_KEY_ID: TEST_KEY.accessKeyId,
       AWS_SECRET_ACCESS_KEY: TEST_KEY.secretAccessKey,

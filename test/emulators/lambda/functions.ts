@@ -35,6 +35,7 @@ export const AWS_LIMITS: ServiceLimits = {
 export interface ServiceParts {
   readonly directory: string;
   readonly node: string;
+  readonly client: string | undefined;
   readonly region: string;
   readonly env: Readonly<Record<string, string>>;
   readonly limits: ServiceLimits;
@@ -97,6 +98,7 @@ export class FunctionPool {
     const instance = new Instance({
       node: this.#p.node,
       script: this.config.script,
+      client: this.#p.client,
       directory,
       env: { ...this.#p.env, AWS_REGION: this.#p.region, AWS_LAMBDA_FUNCTION_NAME: this.config.name },
       memoryMb: this.config.memoryMb,

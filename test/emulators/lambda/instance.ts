@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const NOBODY = 65534;
 const RSS_POLL_MS = 200;
@@ -14,6 +14,8 @@ export interface InstanceOptions {
   readonly node: string;
   /** The worker's bundle. */
   readonly script: string;
+  /** A runtime interface client that loads it, as in Lambda; without one the bundle polls by itself. */
+  readonly client?: string | undefined;
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
   readonly memoryMb: number;
@@ -105,8 +107,8 @@ export class Instance {
     const drop = process.getuid?.() === 0;
     if (drop) chownSync(join(o.directory, 'tmp'), NOBODY, NOBODY);
     const tmp = join(o.directory, 'tmp');
-    const child = spawn(o.node, [o.script, 'runtime-loop'], {
-      cwd: tmp,
+    const child = spawn(o.node, o.client ? [o.client, 'index.handler'] : [o.script, 'runtime-loop'], {
+      cwd: o.client ? dirname(o.script) : tmp,
       detached: true,
       stdio: ['ignore', 'ignore', process.env['LAMBDA_EMULATOR_LOG'] ? 'inherit' : 'ignore'],
       env: {

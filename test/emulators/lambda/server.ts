@@ -22,7 +22,11 @@ export interface LambdaEmulatorOptions {
   /** Environment of the instances: their role's credentials. */
   readonly env?: Readonly<Record<string, string>>;
   readonly node?: string;
+  /** Entry of a runtime interface client that instances start, such as aws-lambda-ric's bin/index.mjs. */
+  readonly client?: string;
   readonly port?: number;
+  /** Whether a role can be assumed by functions, as IAM says; all can when absent. */
+  readonly assumable?: (arn: string) => boolean;
 }
 
 interface Deployed {
@@ -41,6 +45,16 @@ interface Deployed {
 }
 
 export const EMULATOR_KEY: AccessKey = { accessKeyId: 'AKIDLAMBDA', secretAccessKey: 'lambda-secret' };
+const ACTIONS: Readonly<Record<string, string>> = {
+  'POST ': 'lambda:CreateFunction',
+  'GET ': 'lambda:GetFunction',
+  'DELETE ': 'lambda:DeleteFunction',
+  'GET configuration': 'lambda:GetFunctionConfiguration',
+  'PUT configuration': 'lambda:UpdateFunctionConfiguration',
+  'PUT code': 'lambda:UpdateFunctionCode',
+  'PUT concurrency': 'lambda:PutFunctionConcurrency',
+  'DELETE concurrency': 'lambda:DeleteFunctionConcurrency',
+};
 const PENDING_MS = 200;
 const CONTROL_BODY_BYTES_MAX = 70 * 1024 * 1024;
 
@@ -51,6 +65,8 @@ export class LambdaEmulator {
   readonly #parts: ServiceParts;
   readonly #functions = new Map<string, Deployed>();
   readonly #server: Server;
+  /** Actions of the control plane that are denied from now on, such as "lambda:CreateFunction". */
+  readonly denied = new Set<string>();
   /** Requests refused or not, by type: what tests look at. */
   readonly seen = new Map<string, number>();
 
@@ -62,6 +78,7 @@ export class LambdaEmulator {
     this.#parts = {
       directory: this.directory,
       node: options.node ?? process.execPath,
+      client: options.client,
       region: options.region ?? 'us-east-1',
       env: options.env ?? {},
       limits: { ...AWS_LIMITS, ...options.limits },
@@ -246,6 +263,7 @@ export class LambdaEmulator {
     const name = m[1] === undefined ? undefined : decodeURIComponent(m[1]);
     const input = (body.length > 0 ? JSON.parse(body.toString('utf8')) : {}) as Record<string, never>;
     this.#note(`${request.method} ${m[2] ?? (name ? 'function' : 'functions')}`);
+    this.#authorize(request.method!, m[2] ?? '', name ?? String(input['FunctionName']), input);
     if (name === undefined && request.method === 'POST') return answer(201, this.#create(input));
     const d = this.#deployed(name!);
     if (request.method === 'GET')
@@ -291,6 +309,27 @@ export class LambdaEmulator {
       d.pool.recycle();
     }, PENDING_MS);
     answer(200, this.#configuration(d));
+  }
+
+  /** @throws ServiceError when the caller may not do this, or may not hand the role on. */
+  #authorize(method: string, part: string, name: string, input: Record<string, never>): void {
+    const arn = `arn:aws:lambda:${this.#parts.region}:123456789012:function:${name}`;
+    const action = ACTIONS[`${method} ${part}`] ?? 'lambda:UnknownOperation';
+    const role = input['Role'] as string | undefined;
+    for (const [wanted, resource] of [[action, arn], ...(role === undefined ? [] : [['iam:PassRole', role]])])
+      if (this.denied.has(wanted!))
+        throw new ServiceError(
+          403,
+          'AccessDeniedException',
+          `User: arn:aws:iam::123456789012:user/test is not authorized to perform: ${wanted} on resource: ${resource} because no identity-based policy allows the ${wanted} action`,
+        );
+    if (role !== undefined && this.#o.assumable?.(role) === false)
+      throw new ServiceError(
+        400,
+        'InvalidParameterValueException',
+        'The role defined for the function cannot be assumed by Lambda.',
+        { Type: 'User' },
+      );
   }
 
   #setCode(d: Deployed, base64: string): void {

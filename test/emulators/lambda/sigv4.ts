@@ -39,6 +39,7 @@ export function verify(
   body: Uint8Array,
   known: readonly AccessKey[],
   region: string,
+  expected: 'lambda' | 'iam' = 'lambda',
 ): void {
   const m = AUTHORIZATION.exec(request.headers.authorization ?? '');
   if (!m) throw new ServiceError(403, 'MissingAuthenticationTokenException', 'Missing Authentication Token');
@@ -50,11 +51,11 @@ export function verify(
       'UnrecognizedClientException',
       'The security token included in the request is invalid.',
     );
-  if (scope !== region || service !== 'lambda')
+  if (scope !== region || service !== expected)
     throw new ServiceError(
       403,
       'InvalidSignatureException',
-      `Credential should be scoped to a valid region and service: ${region}, lambda.`,
+      `Credential should be scoped to a valid region and service: ${region}, ${expected}.`,
     );
   const amzDate = String(request.headers['x-amz-date'] ?? '');
   const at = Date.parse(amzDate.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));

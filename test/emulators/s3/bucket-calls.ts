@@ -15,6 +15,8 @@ import { S3Error, type S3ErrorCode } from './error.ts';
 export interface Setting {
   /** Action suffix: Put..., Get..., Delete... */
   readonly action: string;
+  /** How permissions call it, where that is another name. */
+  readonly permission?: string;
   /** Root element; undefined: the body is JSON. */
   readonly root: string | undefined;
   readonly missing: S3ErrorCode;
@@ -24,12 +26,14 @@ export interface Setting {
 export const SETTINGS: Readonly<Record<string, Setting>> = {
   encryption: {
     action: 'BucketEncryption',
+    permission: 'EncryptionConfiguration',
     root: 'ServerSideEncryptionConfiguration',
     missing: 'ServerSideEncryptionConfigurationNotFoundError',
     needsProtection: true,
   },
   lifecycle: {
     action: 'BucketLifecycleConfiguration',
+    permission: 'LifecycleConfiguration',
     root: 'LifecycleConfiguration',
     missing: 'NoSuchLifecycleConfiguration',
     needsProtection: true,
@@ -43,6 +47,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   policy: { action: 'BucketPolicy', root: undefined, missing: 'NoSuchBucketPolicy', needsProtection: false },
   publicAccessBlock: {
     action: 'PublicAccessBlock',
+    permission: 'BucketPublicAccessBlock',
     root: 'PublicAccessBlockConfiguration',
     missing: 'NoSuchPublicAccessBlockConfiguration',
     needsProtection: false,

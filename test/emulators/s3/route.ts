@@ -61,9 +61,9 @@ const LIST_PARAMETERS = new Set([
 function bucketOperation(method: string, query: ReadonlyMap<string, string>): Operation | undefined {
   const setting = Object.keys(SETTINGS).find((name) => query.has(name));
   if (setting !== undefined) {
-    const { action } = SETTINGS[setting]!;
-    if (method === 'PUT') return op(`Put${action}`, `Put${action}`, (call) => putSetting(call, setting));
-    if (method === 'GET') return op(`Get${action}`, `Get${action}`, (call) => getSetting(call, setting));
+    const { action, permission = action } = SETTINGS[setting]!;
+    if (method === 'PUT') return op(`Put${action}`, `Put${permission}`, (call) => putSetting(call, setting));
+    if (method === 'GET') return op(`Get${action}`, `Get${permission}`, (call) => getSetting(call, setting));
     if (method === 'DELETE')
       return op(`Delete${action}`, `Delete${action}`, (call) => deleteSetting(call, setting));
     return undefined;

@@ -22,7 +22,7 @@ class FakeAdmin implements CloudAdmin {
     string,
     { blocksPublicAccess: boolean; encrypted: boolean; expireDays: number | undefined }
   >();
-  readonly roles = new Map<string, { arn: string; policy: unknown }>();
+  readonly roles = new Map<string, { arn: string; trust: unknown; policy: unknown }>();
   readonly functions = new Map<string, FunctionState>();
   bucket: CloudAdmin['bucket'] = async (name) => this.buckets.get(name);
   createBucket: CloudAdmin['createBucket'] = async (name) => {
@@ -33,9 +33,12 @@ class FakeAdmin implements CloudAdmin {
   };
   emptyBucket: CloudAdmin['emptyBucket'] = async (name) => void this.buckets.delete(name);
   role: CloudAdmin['role'] = async (name) => this.roles.get(name);
-  createRole: CloudAdmin['createRole'] = async (name) => {
-    this.roles.set(name, { arn: `arn:${name}`, policy: undefined });
+  createRole: CloudAdmin['createRole'] = async (name, trust) => {
+    this.roles.set(name, { arn: `arn:${name}`, trust, policy: undefined });
     return `arn:${name}`;
+  };
+  setTrust: CloudAdmin['setTrust'] = async (role, trust) => {
+    this.roles.get(role)!.trust = trust;
   };
   putRolePolicy: CloudAdmin['putRolePolicy'] = async (role, _name, policy) => {
     this.roles.get(role)!.policy = JSON.parse(JSON.stringify(policy));
@@ -79,10 +82,12 @@ test('from nothing: everything; then nothing; then only what changed; then gone'
   admin.functions.set('gg-worker-link', { ...admin.functions.get('gg-worker-link')!, memoryMb: 128 });
   admin.buckets.get('blobs')!.blocksPublicAccess = false;
   admin.roles.get('gg-worker-role')!.policy = { Version: '2012-10-17', Statement: [] };
+  admin.roles.get('gg-worker-role')!.trust = { Version: '2012-10-17', Statement: [] };
   const newer = makeZip([['index.js', Buffer.from('exports.handler = 2')]]);
   const changes = await planDeployment(D, newer, admin);
   assert.deepEqual(texts(changes), [
     'update bucket blobs',
+    'update role gg-worker-role',
     'update role gg-worker-role',
     'update function gg-worker-compile',
     'update function gg-worker-link',

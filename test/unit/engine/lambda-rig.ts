@@ -92,6 +92,8 @@ export class LambdaRig {
   readonly engine: LambdaEngine;
   readonly cost: CostMeter;
   readonly health: RemoteHealth;
+  /** What was asked of the toolchain. */
+  readonly fits: string[] = [];
   #serial = 0;
 
   constructor(options: { strict?: boolean; budgetUsd?: number; now?: () => number } = {}) {
@@ -136,7 +138,10 @@ export class LambdaRig {
     this.health = new RemoteHealth((down) => {
       this.down = down;
     }, options.now);
-    const manifest = this.store.put(Buffer.from('manifest'), 'V');
+    const offers = {
+      part: this.store.put(Buffer.from('a part'), 'V'),
+      whole: this.store.put(Buffer.from('whole'), 'V'),
+    };
     this.engine = new LambdaEngine({
       store: this.store,
       remote: this.remote,
@@ -149,7 +154,10 @@ export class LambdaRig {
       })),
       functionOf: { compile: 0, link: 1 },
       local,
-      toolchain: async () => ({ manifest, blobs: [{ name: manifest, absPath: '/nowhere' }] }),
+      toolchain: async (_job, fit) => {
+        this.fits.push(fit);
+        return { manifest: offers[fit], blobs: [{ name: offers[fit], absPath: '/nowhere' }] };
+      },
       health: this.health,
       cost: this.cost,
       strict: options.strict === true,

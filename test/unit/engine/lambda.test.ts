@@ -144,6 +144,33 @@ test('a blob lost from the store is put again and the thunk runs again', async (
   assert.deepEqual(rig.ranHere, []);
 });
 
+test('a part of the toolchain that was too little: the whole, counted; after three the kind gets the whole', async (t) => {
+  const rig = rigged(t);
+  const part = nameValue(Buffer.from('a part'));
+  rig.tool = async (request, o) =>
+    request.toolchain === part
+      ? [
+          {
+            kind: 'failed',
+            name: request.items[0]!.name,
+            reason: 'toolchain-part',
+            detail: '/usr/bin/cc1plus',
+          },
+        ]
+      : fakeTool(request, o);
+  for (let i = 0; i < 5; i++) assert.equal((await rig.run(rig.job())).kind, 'done');
+  assert.equal(rig.engine.counts.retries.get('toolchain-part'), 3);
+  assert.equal(rig.invoked.length, 5 + 3);
+  assert.deepEqual(rig.ranHere, []);
+  // A worker that says so of the whole is of another mind: here.
+  rig.tool = async (request) => [
+    { kind: 'failed', name: request.items[0]!.name, reason: 'toolchain-part', detail: 'anything' },
+  ];
+  const job = rig.job();
+  await rig.run(job);
+  assert.deepEqual(rig.ranHere, [job.name]);
+});
+
 test('throttles, deaths and timeouts are tried again; out of memory gets the larger function', async (t) => {
   const rig = rigged(t);
   let n = 0;
@@ -171,6 +198,21 @@ test('throttles, deaths and timeouts are tried again; out of memory gets the lar
   assert.equal(rig.invoked.at(-1)!.fn, 'gg-link');
   assert.equal(rig.cost.counts().invocations, 4, 'what was throttled costs nothing, the rest does');
   assert.deepEqual(rig.ranHere, []);
+});
+
+test('workers that answer but never reach the store: an outage like any other, bounded', async (t) => {
+  let clock = 0;
+  const rig = rigged(t, { now: () => clock });
+  rig.tool = async (request) => {
+    clock += 20_000;
+    return [
+      { kind: 'failed', name: request.items[0]!.name, reason: 'fetch-inputs-failed', detail: 's3:GetObject' },
+    ];
+  };
+  const job = rig.job();
+  assert.equal((await rig.run(job)).kind, 'done');
+  assert.deepEqual(rig.ranHere, [job.name]);
+  assert.deepEqual(rig.down, { reason: 'fetch-inputs-failed', detail: 's3:GetObject' });
 });
 
 test('an instance that dies every time: bounded tries, then here; with --strict a failure', async (t) => {

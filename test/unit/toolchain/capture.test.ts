@@ -124,17 +124,19 @@ test('a loader without --argv0', async () => {
 
 test('manifests that must not be laid out', () => {
   const good = {
-    gg: 1,
+    gg: 2,
     digest: 'd',
     loader: '/lib/ld.so',
     libraryPath: ['/lib'],
     files: [['/lib/ld.so', `V${'0'.repeat(64)}-1`, 0o755]],
     links: [['/a', 'b']],
+    omitted: ['/b'],
+    frames: [],
   };
   const decode = (more: object) => decodeManifest(Buffer.from(`${JSON.stringify({ ...good, ...more })}\n`));
   assert.equal(decode({}).digest, 'd');
   for (const bad of [
-    { gg: 2 },
+    { gg: 1 },
     { loader: 'ld.so' },
     { loader: '/lib/../ld.so' },
     { libraryPath: ['/a:b'] },
@@ -143,6 +145,8 @@ test('manifests that must not be laid out', () => {
     { files: [['/x', good.files[0]![1], 0o4755]] },
     { links: [['/../a', 'b']] },
     { links: undefined },
+    { omitted: ['/../b'] },
+    { frames: [['/b', 'c']] },
   ])
     assert.throws(() => decode(bad), BadManifestError, JSON.stringify(bad));
 });

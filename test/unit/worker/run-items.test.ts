@@ -191,7 +191,8 @@ test('an input that is a thunk nobody ran', async () => {
 });
 
 test('a damaged manifest', async () => {
-  const text = '{"gg":1,"digest":"x","loader":"/../ld.so","libraryPath":[],"files":[],"links":[]}\n';
+  const text =
+    '{"gg":2,"digest":"x","loader":"/../ld.so","libraryPath":[],"files":[],"links":[],"omitted":[],"frames":[]}\n';
   const result = failed((await rig.run([await rig.item(COMPILE, A)], { toolchain: rig.put(text) }))[0]);
   assert.equal(result.reason, 'refused');
 });

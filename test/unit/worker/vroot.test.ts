@@ -184,7 +184,7 @@ async function run(): Promise<WorkDone | WorkFailed> {
     name,
     mode,
   ]);
-  const manifest = rig.put(`${JSON.stringify({ gg: 1, ...captured.manifest, files })}\n`);
+  const manifest = rig.put(`${JSON.stringify({ gg: 2, ...captured.manifest, files })}\n`);
   const { name, bytes } = encodeThunk({
     tool: 'probe',
     toolchain: digest,
