@@ -157,6 +157,7 @@ class Capture {
       directoryByName.set(basename(path), known.add(dirname(path)));
     }
     const directories = new Set<string>([dirname(loader)]);
+    const loaderNames = [basename(loader), this.#look(loader)?.soname];
     for (const [file, view] of views) {
       const outside = view.rpath.find((p) => isAbsolute(p));
       if (outside !== undefined) throw new Stop('absolute-rpath', `${file} searches ${outside} first`);
@@ -164,7 +165,7 @@ class Capture {
         if (name.includes('/')) throw new Stop('absolute-rpath', `${file} needs ${name}`);
         const found = directoryByName.get(name);
         if (!found) {
-          if (name === basename(loader)) continue;
+          if (loaderNames.includes(name)) continue;
           throw new Stop('missing-library', `${name}, which ${file} needs`);
         }
         const real = new Set([...found].map((directory) => realpathSync(join(directory, name))));

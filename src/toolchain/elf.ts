@@ -6,6 +6,8 @@ export interface LoaderView {
   readonly interpreter: string | undefined;
   /** Has a dynamic section at all. */
   readonly dynamic: boolean;
+  /** The name by which others need it. */
+  readonly soname: string | undefined;
   readonly needed: readonly string[];
   /** DT_RUNPATH, searched behind the library path, and DT_RPATH without it, searched before. */
   readonly runpath: readonly string[];
@@ -13,7 +15,7 @@ export interface LoaderView {
 }
 
 const PT = { LOAD: 1, DYNAMIC: 2, INTERP: 3 } as const;
-const DT = { NULL: 0n, NEEDED: 1n, STRTAB: 5n, STRSZ: 10n, RPATH: 15n, RUNPATH: 29n } as const;
+const DT = { NULL: 0n, NEEDED: 1n, STRTAB: 5n, STRSZ: 10n, SONAME: 14n, RPATH: 15n, RUNPATH: 29n } as const;
 /** Real ones have a few dozen headers, some kilobytes of dynamic section and up to some megabytes of dynamic strings. */
 const HEADERS_MAX = 256;
 const DYNAMIC_BYTES_MAX = 1 << 20;
@@ -79,7 +81,7 @@ function view(head: Buffer, read: (at: number, length: number) => Buffer): Loade
   const interp = parts.find((p) => p.type === PT.INTERP);
   const interpreter = interp ? text(read(interp.offset, interp.size)) : undefined;
   const dynamic = parts.find((p) => p.type === PT.DYNAMIC);
-  if (!dynamic) return { interpreter, dynamic: false, needed: [], runpath: [], rpath: [] };
+  if (!dynamic) return { interpreter, dynamic: false, soname: undefined, needed: [], runpath: [], rpath: [] };
   const bytes = read(dynamic.offset, Math.min(dynamic.size, DYNAMIC_BYTES_MAX));
   const entries: [tag: bigint, value: bigint][] = [];
   for (let at = 0; at + 16 <= bytes.length; at += 16) {
@@ -99,5 +101,5 @@ function view(head: Buffer, read: (at: number, length: number) => Buffer): Loade
     entries.filter(([t]) => t === tag).map(([, at]) => text(strings, Number(at)));
   const runpath = all(DT.RUNPATH).flatMap((p) => p.split(':'));
   const rpath = runpath.length > 0 ? [] : all(DT.RPATH).flatMap((p) => p.split(':'));
-  return { interpreter, dynamic: true, needed: all(DT.NEEDED), runpath, rpath };
+  return { interpreter, dynamic: true, soname: all(DT.SONAME)[0], needed: all(DT.NEEDED), runpath, rpath };
 }
