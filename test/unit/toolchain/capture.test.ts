@@ -111,7 +111,8 @@ test('a broken symlink, and nothing at all', async () => {
 test('a loader that has moved away', async () => {
   copyFileSync('/lib64/ld-linux-x86-64.so.2', join(home, 'loader.so'));
   compile('n.c', `-Wl,--dynamic-linker,${home}/loader.so`, '-o', 'moved');
-  assert.equal((await capture(join(home, 'moved'))).kind, 'captured');
+  const there = await capture(join(home, 'moved'));
+  assert.equal(there.kind === 'captured' ? '' : reason(there), '');
   rmSync(join(home, 'loader.so'));
   assert.match(reason(await capture(join(home, 'moved'))), /^missing-loader: .*\/loader\.so/);
 });

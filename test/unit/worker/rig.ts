@@ -19,7 +19,8 @@ const VROOT_SOURCE = fileURLToPath(new URL('../../../wrappers/vroot.c', import.m
 
 export const query: QueryRunner = async (file, args, options) => {
   const r = spawnSync(file, [...args], { cwd: options.cwd, env: Object.fromEntries(options.env) });
-  return { code: r.status ?? 127, stdout: r.stdout, stderr: r.stderr };
+  const nothing = Buffer.alloc(0);
+  return { code: r.status ?? 127, stdout: r.stdout ?? nothing, stderr: r.stderr ?? nothing };
 };
 
 export class WorkerRig {
