@@ -20,6 +20,9 @@ const LEFT_OUT: Readonly<Record<Part, RegExp>> = {
   'link-lto': named('cc1|cc1plus'),
 };
 
+/** libc opens it by its bare name when a thread is cancelled: no header names it, and no note is left. */
+const LOADED_UNSEEN = /^libgcc_s\./;
+
 const DRIVER = /(?:^|-)(?:gcc|cc|(g\+\+|c\+\+))(?:-[0-9.]+)?$/;
 const SOURCE = /\.(?:(c|i|s|S|sx)|(cc|cp|cpp|cxx|CPP|c\+\+|C|ii))$/;
 const OTHER_SOURCE =
@@ -62,10 +65,11 @@ export function manifestOf(captured: Captured, part: Part): ToolchainManifest {
   const kept = manifest.files.filter(([path]) => !leftOut.has(path));
   const dropped = manifest.files.filter(([path]) => leftOut.has(path));
   const needed = neededBy(kept, manifest, pathByName);
-  for (const path of neededBy(dropped, manifest, pathByName)) if (!needed.has(path)) leftOut.add(path);
-  // A library that both name by links, and one that somebody loads by name, stay.
-  const files = manifest.files.filter(([path]) => !leftOut.has(path) || path === manifest.loader);
-  return { ...manifest, files, omitted: [...leftOut].filter((path) => path !== manifest.loader).sort() };
+  for (const path of neededBy(dropped, manifest, pathByName))
+    if (!needed.has(path) && path !== manifest.loader && !LOADED_UNSEEN.test(basename(path)))
+      leftOut.add(path);
+  const files = manifest.files.filter(([path]) => !leftOut.has(path));
+  return { ...manifest, files, omitted: [...leftOut].sort() };
 }
 
 /** Paths of the libraries that files need and what these need, not the files themselves. */

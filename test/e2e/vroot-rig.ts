@@ -18,12 +18,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { ObjectName } from '../../src/ir/name.ts';
+import { nameValue, type ObjectName } from '../../src/ir/name.ts';
 import { encodeThunk, type Thunk } from '../../src/ir/thunk.ts';
 import { ensureNative, VROOT_LIBRARY } from '../../src/native/build.ts';
 import type { QueryRunner } from '../../src/scan/scanner.ts';
 import { DigestCache } from '../../src/store/digest-cache.ts';
 import { type Captured, captureToolchain } from '../../src/toolchain/capture.ts';
+import { Offers } from '../../src/toolchain/offers.ts';
+import { partOf } from '../../src/toolchain/parts.ts';
 import { Toolchains } from '../../src/toolchain/toolchain.ts';
 import type { WorkDone, WorkFailed, WorkItem, WorkRequest } from '../../src/worker/messages.ts';
 
@@ -76,6 +78,15 @@ export class VrootRig {
   readonly toolchains = new Toolchains(query, (path) => this.digests.digest(path));
   readonly #captured = new Map<string, Promise<Captured>>();
   #worker: { readonly child: ChildProcess; readonly lines: AsyncIterator<string> } | undefined;
+  /** Requests with a part of a toolchain, and what was looked for beyond it. */
+  readonly parts = { asked: 0, tooLittle: [] as string[] };
+  /** A part's manifest to the whole's. */
+  readonly #wholes = new Map<ObjectName, ObjectName>();
+  readonly #offers = new Offers((bytes) => {
+    const name = nameValue(bytes);
+    writeFileSync(join(this.remote, name), bytes);
+    return name;
+  });
   #serial = 0;
 
   readonly #files: Readonly<Record<string, string>>;
@@ -177,10 +188,25 @@ export class VrootRig {
     };
   }
 
+  /** As the engine does: with a part of the toolchain, and again with the whole where that was too little. */
   async request(
     items: readonly WorkItem[],
     toolchain: ObjectName,
     more: Partial<WorkRequest> = {},
+  ): Promise<readonly (WorkDone | WorkFailed)[]> {
+    const whole = this.#wholes.get(toolchain);
+    if (whole !== undefined) this.parts.asked++;
+    const results = await this.#send(items, toolchain, more);
+    const last = results.at(-1);
+    if (whole === undefined || last?.kind !== 'failed' || last.reason !== 'toolchain-part') return results;
+    this.parts.tooLittle.push(last.detail);
+    return this.#send(items, whole, more);
+  }
+
+  async #send(
+    items: readonly WorkItem[],
+    toolchain: ObjectName,
+    more: Partial<WorkRequest>,
   ): Promise<readonly (WorkDone | WorkFailed)[]> {
     this.#worker ??= this.#start();
     const request: WorkRequest = {
@@ -239,7 +265,12 @@ export class VrootRig {
       pwd: more.cwd,
       searchPath: PATH,
     };
-    return { item, toolchain: captured.name };
+    const links = !argv.some((word) => /^-[cSE]$|^-fsyntax-only$/.test(word));
+    const part = partOf(thunk, links ? 'link' : 'compile');
+    if (part === undefined) return { item, toolchain: captured.name };
+    const { manifest } = await this.#offers.of(captured, part);
+    this.#wholes.set(manifest, captured.name);
+    return { item, toolchain: manifest };
   }
 
   /** What a worker's answer amounts to. @throws when it is none */

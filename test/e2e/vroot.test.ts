@@ -113,3 +113,9 @@ test('how many', (t) => {
   );
   assert.ok(tally.same >= 72, `${tally.same} cases as plain`);
 });
+
+test('parts of toolchains: hardly ever too little, and found out when they are', () => {
+  const { asked, tooLittle } = rig.parts;
+  assert.ok(asked > 20, `${asked} requests`);
+  assert.ok(tooLittle.length * 10 < asked, `${asked} requests, too little for ${tooLittle.join(' ')}`);
+});
