@@ -159,7 +159,14 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   const environment = buildEnvironment(settings, native.directory, session);
   if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
     prefetch(client, command, environment);
-  const code = await runCommand(command, environment, options.signal);
+  let code: number;
+  try {
+    code = await runCommand(command, environment, options.signal);
+  } catch (error) {
+    // An open connection would keep us alive.
+    client.close();
+    throw error;
+  }
   const abandon = (): void => {
     client.send({ op: 'abandon' });
     client.close();
@@ -194,7 +201,10 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     finished = await finalizeOnce(client);
   } catch (error) {
     if (options.signal?.aborted) return INTERRUPTED;
-    if (!client.lost) throw error;
+    if (!client.lost) {
+      client.close();
+      throw error;
+    }
     client = await connectOrStart(native.directory);
     await begin(client);
     finished = await finalizeOnce(client);

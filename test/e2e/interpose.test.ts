@@ -251,6 +251,16 @@ describe('the environment of a build', () => {
     });
   }
 
+  test('a command that is not there: said at once, as a shell would', () => {
+    const missing = rig.sh(
+      'timeout -s KILL 20 gg make ./no-such-file; timeout -s KILL 20 gg build -- ./no-such-program',
+    );
+    assert.equal(missing.code, 127);
+    assert.match(missing.err, /gg: \.\/no-such-program: command not found/);
+    writeFileSync(join(rig.tree, 'not-executable'), '');
+    assert.equal(rig.sh('timeout -s KILL 20 gg build -- ./not-executable').code, 126);
+  });
+
   test('no process is started and nothing said for a plain program', () => {
     const ran = wrapped(
       "sh -c 'cat /etc/passwd >/dev/null; ls /proc/self/task | wc -l; cat /proc/$$/task/$$/children'",
