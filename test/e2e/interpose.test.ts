@@ -105,6 +105,16 @@ describe('the interposer, in a process that', () => {
     assert.equal(ran.out, 'open: fails, ENOENT\nfopen: fails, ENOENT\nstat: -1\n');
   });
 
+  test('opens a placeholder when the server was killed: another is started', () => {
+    infer();
+    const before = rig.sh('gg status --json').out;
+    const { pid } = JSON.parse(before) as { pid: number };
+    const ran = wrapped(`sh -c 'kill -9 ${pid}; cat o5.o > copy.o'`);
+    assert.deepEqual({ code: ran.code, out: ran.out }, { code: 0, out: '' }, ran.err);
+    assert.ok(!isPlaceholder('copy.o'));
+    assert.notEqual(JSON.parse(rig.sh('gg status --json').out).pid, pid);
+  });
+
   test('opens a placeholder of an unknown thunk: an error, not its bytes', () => {
     infer();
     const bytes = readFileSync(join(rig.tree, 'o3.o'), 'latin1');
