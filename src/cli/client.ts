@@ -15,6 +15,8 @@ export class Client {
     reject: (e: Error) => void;
   }[] = [];
   onEvent: ((message: Extract<FromServer, { op: 'event' }>) => void) | undefined;
+  /** The connection ended without close(). */
+  onLost: (() => void) | undefined;
   #lost: Error | undefined;
 
   constructor(socket: Socket) {
@@ -52,7 +54,9 @@ export class Client {
   }
 
   #fail(error: Error): void {
+    const first = this.#lost === undefined;
     this.#lost ??= error;
+    if (first) this.onLost?.();
     for (const w of this.#waiting.splice(0)) w.reject(this.#lost);
   }
 

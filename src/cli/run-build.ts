@@ -162,10 +162,20 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   const environment = buildEnvironment(settings, native.directory, session);
   if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
     prefetch(client, command, environment);
+  // Who opens a placeholder cannot start a server, and waits for a new one only so long.
+  client.onLost = () => {
+    connectOrStart(native.directory).then(
+      (again) => again.close(),
+      () => {},
+    );
+  };
   const code = await runCommand(command, environment, options.signal).catch((error: unknown) => {
+    // An open connection would keep us alive.
+    client.onLost = undefined;
     client.close();
     throw error;
   });
+  client.onLost = undefined;
   const abandon = (): void => {
     client.send({ op: 'abandon' });
     client.close();

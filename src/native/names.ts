@@ -19,7 +19,7 @@ const FIXED = [
 
 /** Versioned and target-prefixed names, and the variants of the linker and of gcc's binutils wrappers. */
 const VARIANT =
-  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(?:gcc|g\+\+|cc|c\+\+|cpp|gcc-ar|gcc-ranlib|gcc-nm|ld|ld\.bfd|ld\.gold|ld\.lld|ar|ranlib|strip|nm|objcopy|objdump|readelf|size|nasm)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
+  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|gcc-ar|gcc-ranlib|gcc-nm|ld|ld\.bfd|ld\.gold|ld\.lld|ar|ranlib|strip|nm|objcopy|objdump|readelf|size|nasm)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
 
 /** Names that lead to the shim without standing on PATH in front of the tool, and the shim's other programs. */
 export const OWN_NAMES = [

@@ -105,6 +105,16 @@ describe('the interposer, in a process that', () => {
     assert.equal(ran.out, 'open: fails, ENOENT\nfopen: fails, ENOENT\nstat: -1\n');
   });
 
+  test('opens a placeholder when the server was killed: another is started', () => {
+    infer();
+    const before = rig.sh('gg status --json').out;
+    const { pid } = JSON.parse(before) as { pid: number };
+    const ran = wrapped(`sh -c 'kill -9 ${pid}; cat o5.o > copy.o'`);
+    assert.deepEqual({ code: ran.code, out: ran.out }, { code: 0, out: '' }, ran.err);
+    assert.ok(!isPlaceholder('copy.o'));
+    assert.notEqual(JSON.parse(rig.sh('gg status --json').out).pid, pid);
+  });
+
   test('opens a placeholder of an unknown thunk: an error, not its bytes', () => {
     infer();
     const bytes = readFileSync(join(rig.tree, 'o3.o'), 'latin1');
@@ -250,6 +260,16 @@ describe('the environment of a build', () => {
       assert.ok(!isPlaceholder('o0.o'));
     });
   }
+
+  test('a command that is not there: said at once, as a shell would', () => {
+    const missing = rig.sh(
+      'timeout -s KILL 20 gg make ./no-such-file; timeout -s KILL 20 gg build -- ./no-such-program',
+    );
+    assert.equal(missing.code, 127);
+    assert.match(missing.err, /gg: \.\/no-such-program: command not found/);
+    writeFileSync(join(rig.tree, 'not-executable'), '');
+    assert.equal(rig.sh('timeout -s KILL 20 gg build -- ./not-executable').code, 126);
+  });
 
   test('no process is started and nothing said for a plain program', () => {
     const ran = wrapped(
