@@ -40,6 +40,8 @@ export class Session {
   readonly silent = new Set<string>();
   /** A thunk failed and the rest is not wanted any more. */
   stopped = false;
+  /** The user ended the build: what it left placeholders at is taken away. */
+  interrupted = false;
   /** Another than the server's own. */
   engine: Engine | undefined;
   /** What the engine did, in lines for the end of the build. */
