@@ -16,6 +16,7 @@ import { endTree } from './process-tree.ts';
 import { engineChoice, type Settings } from './settings.ts';
 
 const PREFETCH_SLOTS_PER_CORE = 4;
+const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** What a shell says of a command that Ctrl-C ended. */
 const INTERRUPTED = 128 + constants.signals.SIGINT;
 
@@ -41,12 +42,19 @@ export function reporterFor(settings: Settings, stepOf?: StepOf): TerminalReport
   return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet, steps });
 }
 
-/** Runs the command with our environment; its stdio is ours. @returns its exit code as a shell would say it. */
+interface CommandEnd {
+  /** As a shell would say it. */
+  readonly code: number;
+  /** Somebody ended the build by a signal, whatever the command made of that (ninja exits 2). */
+  readonly interrupted: boolean;
+}
+
+/** Runs the command with our environment; its stdio is ours. */
 async function runCommand(
   command: readonly string[],
   env: NodeJS.ProcessEnv,
   signal: AbortSignal | undefined,
-): Promise<number> {
+): Promise<CommandEnd> {
   // A tool that is itself the command must be started by a process that has the preload library, as this one has not.
   const isTool = existsSync(join(env['GG_SHIM_DIR']!, basename(command[0]!)));
   const argv = isTool ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...command] : command;
@@ -56,16 +64,20 @@ async function runCommand(
   };
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort);
+  let signalled = false;
   const relay = (signal: NodeJS.Signals): void => {
+    signalled = true;
     child.kill(signal);
   };
   // The terminal sends SIGINT to the whole group; a supervisor's SIGTERM comes to us alone.
-  const ignore = (): void => {};
-  process.on('SIGINT', ignore);
+  const note = (): void => {
+    signalled = true;
+  };
+  process.on('SIGINT', note);
   process.on('SIGTERM', relay);
   process.on('SIGHUP', relay);
   try {
-    return await new Promise<number>((resolve, reject) => {
+    const code = await new Promise<number>((resolve, reject) => {
       child.once('error', (error: NodeJS.ErrnoException) => {
         const missing = error.code === 'ENOENT';
         reject(
@@ -78,9 +90,10 @@ async function runCommand(
       });
       child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
     });
+    return { code, interrupted: code !== 0 && (signalled || (code > 128 && code <= 128 + 64)) };
   } finally {
     signal?.removeEventListener('abort', abort);
-    process.off('SIGINT', ignore);
+    process.off('SIGINT', note);
     process.off('SIGTERM', relay);
     process.off('SIGHUP', relay);
   }
@@ -169,12 +182,14 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
       () => {},
     );
   };
-  const code = await runCommand(command, environment, options.signal).catch((error: unknown) => {
-    // An open connection would keep us alive.
-    client.onLost = undefined;
-    client.close();
-    throw error;
-  });
+  const { code, interrupted } = await runCommand(command, environment, options.signal).catch(
+    (error: unknown) => {
+      // An open connection would keep us alive.
+      client.onLost = undefined;
+      client.close();
+      throw error;
+    },
+  );
   client.onLost = undefined;
   const abandon = (): void => {
     client.send({ op: 'abandon' });
@@ -184,10 +199,15 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     abandon();
     return INTERRUPTED;
   }
-  if (code > 128 && code <= 128 + 64) {
+  if (interrupted) {
+    if (options.force) await takeAway(client);
     abandon();
-    if (code === INTERRUPTED)
-      reporter.line("interrupted; what is left is forced by 'gg force' or the next build");
+    if (!settings.quiet && code !== 128 + constants.signals.SIGTERM)
+      reporter.line(
+        options.force
+          ? 'interrupted; the next build goes on from here'
+          : "interrupted; what is left is forced by 'gg force' or the next build",
+      );
     return code;
   }
   if (!options.force) {
@@ -206,6 +226,12 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   }
   let finished: Awaited<ReturnType<typeof finalizeOnce>>;
   options.signal?.addEventListener('abort', abandon);
+  let endedBy = 0;
+  const end = (signal: NodeJS.Signals): void => {
+    endedBy = 128 + constants.signals[signal];
+    client.send({ op: 'abandon', takeAway: true });
+  };
+  for (const signal of ENDING) process.on(signal, end);
   try {
     finished = await finalizeOnce(client);
   } catch (error) {
@@ -219,6 +245,13 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     finished = await finalizeOnce(client);
   } finally {
     options.signal?.removeEventListener('abort', abandon);
+    for (const signal of ENDING) process.off(signal, end);
+  }
+  if (endedBy !== 0) {
+    await takeAway(client);
+    client.close();
+    reporter.line('interrupted; the next build goes on from here');
+    return endedBy;
   }
   options.wrote?.(finished.wrote);
   reporter.end(finished.bypasses, finished.notes);
@@ -230,6 +263,15 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     return EXIT.left;
   }
   return EXIT.ok;
+}
+
+/**
+ * Removes the placeholders an interrupted build left, as make removes a half-made target: a plain make that comes next would
+ * take them for the real thing, and its ar would archive them without a word. What was forced is remembered.
+ */
+async function takeAway(client: Client): Promise<void> {
+  client.send({ op: 'abandon', takeAway: true });
+  await finalizeOnce(client).catch(() => undefined);
 }
 
 function finalizeOnce(client: Client) {

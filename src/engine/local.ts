@@ -76,9 +76,10 @@ export class LocalEngine implements Engine {
           options.signal,
         ));
       if (options.signal.aborted) return failed('cancelled', 'taken back');
+      // First of all: in a directory that was moved away nothing starts, and a file half edited may crash the tool.
+      if (this.#changedInput(job) !== undefined) return await this.#inSandbox(job, options.signal);
       const bad = badResult(job, result);
       if (bad) return bad;
-      if (this.#changedInput(job) !== undefined) return await this.#inSandbox(job, options.signal);
       if (result.exitCode === 0) this.#o.watcher?.end(job, directory);
       const outcome = outputs.outcome(result, this.#o.store);
       clean = outcome.kind === 'done' && outcome.exitCode === 0 && watched.length === 0;

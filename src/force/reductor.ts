@@ -351,8 +351,8 @@ export class Reductor {
       if (node.state !== 'waiting' && node.state !== 'running') continue;
       node.state = transition(node.state, 'fail');
       node.failure = why;
-      this.#drop(node);
       this.#host.failed(node, why);
+      this.#drop(node);
       for (const waiter of node.waiters.splice(0)) waiter();
       for (const dependent of node.dependents.splice(0))
         stack.push([dependent, { kind: 'dependency', on: node.name }]);

@@ -96,6 +96,11 @@ export async function finalize(
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const targets = new Set<ObjectName>();
     const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
+    if (session.interrupted) {
+      const own = outstanding.filter((o) => session.paths.has(o.path));
+      for (const o of own) await forcer.withPath(o.path, async () => forcer.takeAwayPath(o.path, [session]));
+      break;
+    }
     for (const o of outstanding) {
       if (session.stopped && !session.options.keepGoing) {
         forcer.takeAwayPath(o.path, [session]);

@@ -168,7 +168,8 @@ export class Forcer implements ReductorHost {
         stderr: (run?.stderr ?? Buffer.alloc(0)).toString('base64'),
       });
     }
-    this.#takeAway(node, owners);
+    const depfiles = failure.kind === 'tool' && writesDepfileThough(node);
+    this.#takeAway(node, owners, { depfiles });
     for (const session of owners) {
       if (session.options.keepGoing || session.stopped) continue;
       session.stopped = true;
@@ -184,17 +185,17 @@ export class Forcer implements ReductorHost {
     if (owners.some((s) => s.stopped)) this.#takeAway(node, owners);
   }
 
-  /** What failed leaves nothing behind, so that the next build tries again. */
-  #takeAway(node: ForceNode, owners: readonly Session[]): void {
-    for (const path of this.#p.journal.pathsOf(node.name)) this.takeAwayPath(path, owners);
+  /** What failed leaves no output behind, so that the next build tries again. */
+  #takeAway(node: ForceNode, owners: readonly Session[], keep = { depfiles: false }): void {
+    for (const path of this.#p.journal.pathsOf(node.name)) this.takeAwayPath(path, owners, keep);
   }
 
-  takeAwayPath(path: string, owners: readonly Session[]): void {
+  takeAwayPath(path: string, owners: readonly Session[], keep = { depfiles: false }): void {
     const entry = this.#p.journal.at(path);
     if (!entry) return;
     if (placeholderAt(path) === entry.ref) {
       rmSync(path, { force: true });
-      for (const side of entry.sides) rmSync(side, { force: true });
+      if (!keep.depfiles) for (const side of entry.sides) rmSync(side, { force: true });
       for (const session of owners) session.failedPaths.add(path);
     }
     this.#p.journal.settle(path);
@@ -261,6 +262,13 @@ export class Forcer implements ReductorHost {
     this.announce(node, begunAhead(node, session) ? 'ran' : 'memoized', 0, session);
     for (const path of this.#p.journal.pathsOf(name)) void this.#writeBack(path, node);
   }
+}
+
+/** Compilers write the depfile of a unit with errors too, unless they stop at the first one. */
+function writesDepfileThough(node: ForceNode): boolean {
+  return !node.thunk?.args.some(
+    (arg) => typeof arg === 'string' && /^-(Wfatal-errors|fmax-errors)/.test(arg),
+  );
 }
 
 /** It ran for this very session, before it was asked for. */

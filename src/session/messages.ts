@@ -24,8 +24,8 @@ export type ToServer =
       /** argv each. */
       readonly calls: readonly (readonly string[])[];
     }
-  /** Ends what this session has not finished (Ctrl-C). */
-  | { readonly op: 'abandon' }
+  /** Ends what this session has not finished (Ctrl-C); with `takeAway` the next `finalize` removes the placeholders it left. */
+  | { readonly op: 'abandon'; readonly takeAway?: boolean }
   | { readonly op: 'status'; readonly cwd: string }
   | { readonly op: 'explain'; readonly path: string }
   | { readonly op: 'stop' };

@@ -242,6 +242,8 @@ class CliClient {
       case 'abandon':
         this.#endPrefetch();
         this.#abandon();
+        // After the cancelling: other trees may wait for the same thunks.
+        if (this.#session && message.takeAway) this.#session.interrupted = true;
         return;
       case 'status': {
         const outstanding = this.#p.journal.outstanding();

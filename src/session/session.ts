@@ -42,6 +42,8 @@ export class Session {
   stopped = false;
   /** Nobody waits for its end any more: it was interrupted, or its command line is gone. Nothing new is begun for it. */
   abandoned = false;
+  /** The user ended the build: what it left placeholders at is taken away. */
+  interrupted = false;
   /** Another than the server's own. */
   engine: Engine | undefined;
   /** Waits for what the engine does behind the build's back. */
