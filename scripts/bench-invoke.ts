@@ -116,14 +116,13 @@ async function measureGraph(): Promise<void> {
     most = Math.max(most, process.memoryUsage.rss());
   }, 50);
   // As a build makes them: a few at a time, nothing run before all are there.
-  const ready = reductor.jobs;
-  reductor.jobs = 0;
+  reductor.open('s', 0);
   const all: Promise<unknown>[] = [];
   for (const name of [...leaves, top]) {
     if (all.length % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     all.push(reductor.force(name, 's'));
   }
-  reductor.jobs = ready;
+  reductor.open('s', IN_FLIGHT);
   all.push(reductor.force(putThunk(store, thunkOf('last', [])), 's'));
   const loaded = process.memoryUsage.rss();
   globalThis.gc?.();

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { LimitedEngine } from '../engine/limited.ts';
 import { LocalEngine } from '../engine/local.ts';
 import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
@@ -102,12 +103,12 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
       }),
   });
   const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
-  const engine = new LocalEngine({ store, digests, runner, slots: jobs, sandbox, watcher: selfCheck });
+  const alone = new LocalEngine({ store, digests, runner, slots: jobs, sandbox, watcher: selfCheck });
+  const engine = new LimitedEngine(alone, jobs);
   const sessions = new Map<string, Session>();
   const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
   const engines = new Engines({
     local: engine,
-    cores: availableParallelism(),
     store,
     digestOf: (path) => digests.digest(path),
     toolchains,

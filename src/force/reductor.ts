@@ -5,13 +5,13 @@ import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
 import type { Reduction, Store } from '../store/store.ts';
+import { type Lane, Lanes } from './lanes.ts';
 import { type Failure, type ForceNode, transition } from './node.ts';
-import { ReadyQueue } from './ready-queue.ts';
 
 export interface ReductorHost {
   readonly store: Store;
-  /** Where a node runs; its owners decide. */
-  engineFor(node: ForceNode): Engine;
+  /** Where the nodes run that a session pays for; '': those of nobody in particular. */
+  engineFor(owner: string): Engine;
   placementOf(thunk: ObjectName): Placement | undefined;
   /** Milliseconds a thunk took when it last ran, as far as that is known; without it the bytes it reads stand for them. */
   expectedMs?(thunk: ObjectName): number | undefined;
@@ -40,7 +40,7 @@ const NO_NAMES: readonly ObjectName[] = [];
 export class Reductor {
   readonly #host: ReductorHost;
   readonly #nodes = new Map<ObjectName, ForceNode>();
-  readonly #queue = new ReadyQueue();
+  readonly #lanes: Lanes;
   /** Nodes whose reduced form is being run by another node. */
   readonly #running = new Map<ObjectName, ForceNode[]>();
   readonly #aborts = new Map<ObjectName, AbortController>();
@@ -48,12 +48,24 @@ export class Reductor {
   /** Nodes that hold their decoded thunk. */
   #held = 0;
   #pumping = false;
-  /** Thunks run at once. */
-  jobs: number;
 
+  /** @param jobs thunks run at once for owners without a limit of their own. */
   constructor(host: ReductorHost, jobs: number) {
     this.#host = host;
-    this.jobs = jobs;
+    this.#lanes = new Lanes(jobs);
+  }
+
+  /** Gives an owner, with those that stand for it, a limit of its own: `jobs` thunks at once. */
+  open(owner: string, jobs: number, also: readonly string[] = []): void {
+    this.#lanes.open(owner, jobs, also);
+    this.#pump();
+  }
+
+  /** Takes back all that only this owner and those that stand for it asked for, and its limit. */
+  close(owner: string, also: readonly string[] = []): void {
+    for (const one of [owner, ...also]) this.cancel(one, { running: true });
+    this.#lanes.close(owner);
+    this.#pump();
   }
 
   get inFlight(): number {
@@ -61,7 +73,7 @@ export class Reductor {
   }
 
   get pending(): number {
-    return this.#queue.length + this.#inFlight;
+    return this.#lanes.ready + this.#inFlight;
   }
 
   node(name: ObjectName): ForceNode | undefined {
@@ -102,10 +114,8 @@ export class Reductor {
         const news = !known.owners.has(owner);
         known.owners.add(owner);
         const rises = urgent && !known.urgent;
-        if (rises) {
-          known.urgent = true;
-          if (known.state === 'ready') this.#queue.raise(known);
-        }
+        if (rises) known.urgent = true;
+        if ((news || rises) && known.state === 'ready') this.#lanes.again(known);
         // What it needs becomes this owner's and as urgent too.
         if ((news || rises) && known.state === 'waiting') stack.push(...known.deps);
         continue;
@@ -188,17 +198,17 @@ export class Reductor {
       return;
     }
     node.state = transition(node.state, 'inputs-ready');
-    this.#queue.push(node);
+    this.#lanes.push(node);
   }
 
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
     let handled = 0;
-    while (this.#inFlight < this.jobs) {
-      const node = this.#queue.shift();
-      if (!node) break;
-      this.#start(node);
+    for (;;) {
+      const next = this.#lanes.take();
+      if (!next) break;
+      this.#start(next.node, next.lane);
       if (++handled >= SLICE) {
         setImmediate(() => this.#pump());
         break;
@@ -207,7 +217,7 @@ export class Reductor {
     this.#pumping = false;
   }
 
-  #start(node: ForceNode): void {
+  #start(node: ForceNode, lane: Lane): void {
     node.state = transition(node.state, 'start');
     let full: Thunk;
     try {
@@ -250,19 +260,22 @@ export class Reductor {
     const abort = new AbortController();
     this.#aborts.set(node.name, abort);
     this.#inFlight++;
+    lane.running++;
     this.#host.started(node);
     this.#host
-      .engineFor(node)
+      .engineFor(lane.owner)
       .run({ name, thunk, placement: node.placement }, { signal: abort.signal })
       .then(
         (outcome) => {
           this.#inFlight--;
+          lane.running--;
           this.#aborts.delete(node.name);
           this.#over(node, name, outcome);
           this.#pump();
         },
         (error: unknown) => {
           this.#inFlight--;
+          lane.running--;
           this.#aborts.delete(node.name);
           const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
           this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
@@ -308,7 +321,7 @@ export class Reductor {
   #again(node: ForceNode): void {
     if (node.state !== 'running') return;
     node.state = transition(node.state, 'again');
-    this.#queue.push(node);
+    this.#lanes.push(node);
     this.#pump();
   }
 
@@ -374,10 +387,11 @@ export class Reductor {
         continue;
       }
       const wasRunning = node.state === 'running';
+      const wasReady = node.state === 'ready';
       node.state = transition(node.state, 'cancel');
       this.#drop(node);
       if (wasRunning) this.#aborts.get(node.name)?.abort();
-      else this.#queue.remove(node);
+      else if (wasReady) this.#lanes.remove();
       this.#host.cancelled(node);
       for (const waiter of node.waiters.splice(0)) waiter();
     }

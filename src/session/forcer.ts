@@ -45,10 +45,9 @@ export class Forcer implements ReductorHost {
     this.reductor = new Reductor(this, parts.engine.slots);
   }
 
-  /** The engine of a session that wants the node; calls that wait for their answer run here. */
-  engineFor(node: ForceNode): Engine {
-    for (const session of this.#owners(node)) if (session.engine) return session.engine;
-    return this.engine;
+  /** The engine of the session that pays for a run; what no session pays for runs here. */
+  engineFor(owner: string): Engine {
+    return this.#p.sessions.get(owner)?.engine ?? this.engine;
   }
 
   placementOf(thunk: ObjectName): Placement | undefined {
