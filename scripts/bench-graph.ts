@@ -6,7 +6,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { outputRef } from '../src/ir/name.ts';
-import { SERVER_NODE_FLAGS } from '../src/native/server-flags.ts';
+import { boundHeapGrowth, SERVER_NODE_FLAGS } from '../src/native/server-flags.ts';
 import { LocalStore } from '../src/store/local.ts';
 import { FakeEngine, makeReductor, makeThunk } from '../test/unit/force/fake-engine.ts';
 
@@ -19,6 +19,7 @@ interface Round {
 }
 
 async function round(): Promise<Round> {
+  boundHeapGrowth();
   const home = mkdtempSync(join(tmpdir(), 'gg-bench-'));
   const store = new LocalStore(home);
   const leaves = Array.from({ length: THUNKS - 1 }, (_, i) => ({

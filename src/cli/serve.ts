@@ -8,6 +8,7 @@ import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
 import { VROOT_LIBRARY } from '../native/build.ts';
 import { runtimePaths } from '../native/paths.ts';
+import { boundHeapGrowth } from '../native/server-flags.ts';
 import { Spawner } from '../native/spawner.ts';
 import { FastScanner } from '../scan/fast-scanner.ts';
 import { GccMScanner } from '../scan/gcc-m.ts';
@@ -61,6 +62,7 @@ function sweep(directory: string): void {
 
 export async function serve(socketPath: string, nativeDirectory: string): Promise<void> {
   process.umask(0);
+  boundHeapGrowth();
   const { stateDir } = runtimePaths(process.env, process.getuid?.() ?? 0);
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const runner = new Spawner(join(nativeDirectory, 'gg-spawner'));

@@ -6,7 +6,7 @@ import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
 import type { Reduction, Store } from '../store/store.ts';
 import { type Lane, Lanes } from './lanes.ts';
-import { type Failure, type ForceNode, transition } from './node.ts';
+import { type Failure, type ForceNode, outputOf, transition } from './node.ts';
 
 export interface ReductorHost {
   readonly store: Store;
@@ -29,7 +29,7 @@ const RETRY_BASE_MS = 50;
 const SLICE = 64;
 
 /** Decoded thunks kept until they run; one of a C++ unit holds 100 KB. The others are read again, 0.2 ms each. */
-const THUNKS_HELD_MAX = 1000;
+const THUNKS_HELD_MAX = 200;
 
 /** What compilers read in a millisecond, very roughly: gcc -O2 takes a second for a megabyte of C with its headers. */
 const BYTES_PER_MS = 1000;
@@ -44,6 +44,7 @@ export class Reductor {
   /** Nodes whose reduced form is being run by another node. */
   readonly #running = new Map<ObjectName, ForceNode[]>();
   readonly #aborts = new Map<ObjectName, AbortController>();
+  #lastOwner: ReadonlySet<string> = new Set();
   #inFlight = 0;
   /** Nodes that hold their decoded thunk. */
   #held = 0;
@@ -92,16 +93,18 @@ export class Reductor {
   }
 
   /** Waits until the node is done, failed or cancelled. */
-  async force(
+  force(
     name: ObjectName,
     owner: string,
     options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
   ): Promise<ForceNode> {
     const node = this.add(name, owner, options);
-    if (node.state !== 'done' && node.state !== 'failed' && node.state !== 'cancelled') {
-      await new Promise<void>((resolve) => node.waiters.push(resolve));
-    } else if (node.settling) await node.settling;
-    return node;
+    if (node.state === 'done' || node.state === 'failed' || node.state === 'cancelled')
+      return node.settling ? node.settling.then(() => node) : Promise.resolve(node);
+    return new Promise((resolve) => {
+      if (node.waiters) node.waiters.push(resolve);
+      else node.waiters = [resolve];
+    });
   }
 
   #load(rootName: ObjectName, owner: string, urgent: boolean, given: Thunk | undefined): ForceNode {
@@ -112,7 +115,7 @@ export class Reductor {
       const known = this.#nodes.get(name);
       if (known !== undefined && known.state !== 'failed' && known.state !== 'cancelled') {
         const news = !known.owners.has(owner);
-        known.owners.add(owner);
+        if (news) known.owners = new Set(known.owners).add(owner);
         const rises = urgent && !known.urgent;
         if (rises) known.urgent = true;
         if ((news || rises) && known.state === 'ready') this.#lanes.again(known);
@@ -128,17 +131,20 @@ export class Reductor {
         placement: undefined,
         weight: 0,
         missing: 0,
-        dependents: [],
-        owners: new Set([owner]),
+        dependents: undefined,
+        owners: this.#soleOwner(owner),
         urgent,
         outputs: undefined,
         stdout: NO_BYTES,
         stderr: NO_BYTES,
         wallMs: 0,
         failure: undefined,
-        waiters: [],
+        waiters: undefined,
         tries: 0,
         settling: undefined,
+        memo: undefined,
+        loadError: undefined,
+        memoHit: undefined,
       };
       this.#nodes.set(name, node);
       fresh.push(node);
@@ -162,11 +168,14 @@ export class Reductor {
       }
     }
     for (const node of fresh) {
+      // The names as the nodes have them: no second copy of each.
+      node.deps = node.deps.map((dep) => this.#nodes.get(dep)!.name);
       for (const dep of node.deps) {
         const on = this.#nodes.get(dep)!;
         if (on.state === 'done' && !on.settling) continue;
         node.missing++;
-        on.dependents.push(node);
+        if (on.dependents) on.dependents.push(node);
+        else on.dependents = [node];
       }
     }
     for (const node of fresh) {
@@ -178,10 +187,17 @@ export class Reductor {
     return this.#nodes.get(rootName)!;
   }
 
+  /** Most nodes have one owner, and most of them the same. */
+  #soleOwner(owner: string): ReadonlySet<string> {
+    if (this.#lastOwner.has(owner)) return this.#lastOwner;
+    this.#lastOwner = new Set([owner]);
+    return this.#lastOwner;
+  }
+
   #read(name: ObjectName): Thunk {
-    const bytes = this.#host.store.get(name);
-    if (!bytes) throw new Error('not in the store');
-    return decodeThunk(bytes);
+    const thunk = this.#host.store.read(name, decodeThunk);
+    if (!thunk) throw new Error('not in the store');
+    return thunk;
   }
 
   #drop(node: ForceNode): void {
@@ -227,7 +243,7 @@ export class Reductor {
       return;
     }
     const thunk = reduceInputs(full, (ref) => {
-      const value = this.#nodes.get(baseName(ref))?.outputs?.get(tagOf(ref) ?? '');
+      const value = outputOf(this.#nodes.get(baseName(ref)), tagOf(ref));
       if (!value) throw new Error(`${ref} has no value`);
       return value;
     });
@@ -334,9 +350,9 @@ export class Reductor {
     this.#drop(node);
     node.memo = undefined;
     node.memoHit = how === 'memoized';
-    node.outputs = new Map(reduction.outputs.map((o) => [o.tag, o.name]));
-    node.stdout = reduction.stdout;
-    node.stderr = reduction.stderr;
+    node.outputs = reduction.outputs;
+    if (reduction.stdout.length > 0) node.stdout = reduction.stdout;
+    if (reduction.stderr.length > 0) node.stderr = reduction.stderr;
     node.wallMs = reduction.wallMs;
     const settling = this.#host.reduced(node, how, cpuMs);
     if (!settling) {
@@ -351,8 +367,8 @@ export class Reductor {
   }
 
   #release(node: ForceNode): void {
-    for (const waiter of node.waiters.splice(0)) waiter();
-    for (const dependent of node.dependents.splice(0)) {
+    wake(node);
+    for (const dependent of takeDependents(node)) {
       if (--dependent.missing === 0 && dependent.state === 'waiting') this.#becomeReady(dependent);
     }
   }
@@ -366,8 +382,8 @@ export class Reductor {
       node.failure = why;
       this.#drop(node);
       this.#host.failed(node, why);
-      for (const waiter of node.waiters.splice(0)) waiter();
-      for (const dependent of node.dependents.splice(0))
+      wake(node);
+      for (const dependent of takeDependents(node))
         stack.push([dependent, { kind: 'dependency', on: node.name }]);
     }
   }
@@ -383,7 +399,9 @@ export class Reductor {
       )
         continue;
       if (node.owners.size > 1) {
-        node.owners.delete(owner);
+        const others = new Set(node.owners);
+        others.delete(owner);
+        node.owners = others;
         continue;
       }
       const wasRunning = node.state === 'running';
@@ -393,7 +411,7 @@ export class Reductor {
       if (wasRunning) this.#aborts.get(node.name)?.abort();
       else if (wasReady) this.#lanes.remove();
       this.#host.cancelled(node);
-      for (const waiter of node.waiters.splice(0)) waiter();
+      wake(node);
     }
   }
 
@@ -404,6 +422,18 @@ export class Reductor {
         this.#nodes.delete(name);
     }
   }
+}
+
+function wake(node: ForceNode): void {
+  const { waiters } = node;
+  node.waiters = undefined;
+  for (const waiter of waiters ?? []) waiter(node);
+}
+
+function takeDependents(node: ForceNode): readonly ForceNode[] {
+  const { dependents } = node;
+  node.dependents = undefined;
+  return dependents ?? [];
 }
 
 function unreadable(name: ObjectName, detail: string): Failure {
