@@ -59,7 +59,12 @@ export function replayPlot(points: readonly Point[]): string {
   for (const p of points) {
     parts.push(dot(x(p.instances), y(p.known)), ring(x(p.instances), y(p.unknown)));
     const worst = Math.max(p.known, p.unknown) / p.limit;
-    parts.push(text([x(p.instances), y(Math.max(p.known, p.unknown)) - 14], `× ${worst.toFixed(2)}`));
+    parts.push(
+      text(
+        [Math.min(x(p.instances) + 12, WIDTH - 40), y(Math.max(p.known, p.unknown)) - 14],
+        `× ${worst.toFixed(2)}`,
+      ),
+    );
   }
   parts.push('<path d="M90,28h26" stroke="#888" stroke-width="2"/>', text([122, 32], 'limit', 'start'));
   parts.push(dot(200, 28), text([212, 32], 'durations known', 'start'));
