@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { awsInvoker } from '../src/engine/aws-invoker.ts';
 import type { Invoker } from '../src/engine/invoker.ts';
 import { outputRef } from '../src/ir/name.ts';
+import { boundHeapGrowth, SERVER_NODE_FLAGS } from '../src/native/server-flags.ts';
 import type { LocalStore } from '../src/store/local.ts';
 import { answerOf, benchEngine, MACHINE, putThunk, thunkOf, tidyStore } from './bench-cloud.ts';
 
@@ -17,6 +18,7 @@ const REPORT = Buffer.from(
 const IN_FLIGHT = 200;
 const INPUTS = 60;
 const rounds = Number(process.argv[2] ?? 4000);
+const GRAPH_THUNKS = Number(process.argv[3] ?? 100_000);
 
 let answeringMs = 0;
 const instant: Invoker = {
@@ -90,14 +92,17 @@ async function main(): Promise<void> {
   server.kill();
 
   // In a process of its own: what came before left its pages behind.
-  const graph = fork(new URL(import.meta.url).pathname, ['graph'], { execArgv: ['--expose-gc'] });
+  const graph = fork(new URL(import.meta.url).pathname, ['graph'], {
+    execArgv: ['--expose-gc', ...SERVER_NODE_FLAGS],
+  });
   await new Promise((resolve) => graph.once('exit', resolve));
 }
 
 /** Memory of a graph of 100,000 thunks, from nothing to all of them forced. */
 async function measureGraph(): Promise<void> {
+  boundHeapGrowth();
   const { store, close } = tidyStore();
-  const leaves = wide(store, 100_000, 'm');
+  const leaves = wide(store, GRAPH_THUNKS, 'm');
   const top = putThunk(
     store,
     thunkOf(
@@ -116,14 +121,13 @@ async function measureGraph(): Promise<void> {
     most = Math.max(most, process.memoryUsage.rss());
   }, 50);
   // As a build makes them: a few at a time, nothing run before all are there.
-  const ready = reductor.jobs;
-  reductor.jobs = 0;
+  reductor.open('s', 0);
   const all: Promise<unknown>[] = [];
   for (const name of [...leaves, top]) {
     if (all.length % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     all.push(reductor.force(name, 's'));
   }
-  reductor.jobs = ready;
+  reductor.open('s', IN_FLIGHT);
   all.push(reductor.force(putThunk(store, thunkOf('last', [])), 's'));
   const loaded = process.memoryUsage.rss();
   globalThis.gc?.();
@@ -133,7 +137,7 @@ async function measureGraph(): Promise<void> {
   if (failures.length > 0) throw new Error(failures[0]);
   const mb = (n: number): number => Math.round(n / 1048576);
   console.log(
-    `100,001 thunks: ${mb(before)} MB before, ${mb(loaded)} MB with the graph loaded (${mb(held.heapUsed)} MB of it in use), ${mb(Math.max(most, loaded))} MB at most while forced`,
+    `${GRAPH_THUNKS + 1} thunks: ${mb(before)} MB before, ${mb(loaded)} MB with the graph loaded (${mb(held.heapUsed)} MB of it in use), ${mb(Math.max(most, loaded))} MB at most while forced`,
   );
   close();
 }

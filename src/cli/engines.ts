@@ -7,7 +7,7 @@ import { CostMeter } from '../engine/cost.ts';
 import type { Engine, ForceJob } from '../engine/engine.ts';
 import type { Invoker } from '../engine/invoker.ts';
 import { type CapturedToolchain, LambdaEngine, type LocalOnly } from '../engine/lambda.ts';
-import { LimitedEngine } from '../engine/limited.ts';
+import type { LimitedEngine } from '../engine/limited.ts';
 import { RacingEngine, TwinEngine } from '../engine/racing.ts';
 import { Ramp } from '../engine/ramp.ts';
 import { RemoteHealth } from '../engine/remote-health.ts';
@@ -29,8 +29,8 @@ import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export interface EnginesParts {
-  readonly local: Engine;
-  readonly cores: number;
+  /** Everybody's: sessions that run here, and what the cloud does not do. */
+  readonly local: LimitedEngine;
   readonly store: LocalStore;
   readonly digestOf: (absPath: string) => ObjectName | undefined;
   readonly toolchains: Toolchains;
@@ -60,7 +60,7 @@ export class Engines {
 
   constructor(parts: EnginesParts) {
     this.#p = parts;
-    this.#local = new LimitedEngine(parts.local, parts.cores);
+    this.#local = parts.local;
     this.#offers = new Offers((bytes) => parts.store.put(bytes, 'V'));
   }
 

@@ -2,11 +2,13 @@
 import { mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { LimitedEngine } from '../engine/limited.ts';
 import { LocalEngine } from '../engine/local.ts';
 import { Sandbox } from '../engine/sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
 import { VROOT_LIBRARY } from '../native/build.ts';
 import { runtimePaths } from '../native/paths.ts';
+import { boundHeapGrowth } from '../native/server-flags.ts';
 import { Spawner } from '../native/spawner.ts';
 import { FastScanner } from '../scan/fast-scanner.ts';
 import { GccMScanner } from '../scan/gcc-m.ts';
@@ -60,6 +62,7 @@ function sweep(directory: string): void {
 
 export async function serve(socketPath: string, nativeDirectory: string): Promise<void> {
   process.umask(0);
+  boundHeapGrowth();
   const { stateDir } = runtimePaths(process.env, process.getuid?.() ?? 0);
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const runner = new Spawner(join(nativeDirectory, 'gg-spawner'));
@@ -102,12 +105,12 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
       }),
   });
   const scanner = process.env['GG_SCANNER'] === 'gcc' ? asking : reading;
-  const engine = new LocalEngine({ store, digests, runner, slots: jobs, sandbox, watcher: selfCheck });
+  const alone = new LocalEngine({ store, digests, runner, slots: jobs, sandbox, watcher: selfCheck });
+  const engine = new LimitedEngine(alone, jobs);
   const sessions = new Map<string, Session>();
   const detached = new Session({ cwd: '/', eager: false, keepGoing: true, sandbox: 'none' }, 'detached');
   const engines = new Engines({
     local: engine,
-    cores: availableParallelism(),
     store,
     digestOf: (path) => digests.digest(path),
     toolchains,

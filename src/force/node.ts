@@ -1,5 +1,5 @@
 // One thunk on its way to values: its states and the only function that changes them.
-import type { Placement, RunDone, RunFailed } from '../engine/engine.ts';
+import type { OutputValue, Placement, RunDone, RunFailed } from '../engine/engine.ts';
 import type { ObjectName } from '../ir/name.ts';
 import type { Thunk } from '../ir/thunk.ts';
 import type { Reduction } from '../store/store.ts';
@@ -55,24 +55,30 @@ export interface ForceNode {
   weight: number;
   /** Dependencies not yet done. */
   missing: number;
-  readonly dependents: ForceNode[];
-  /** Sessions that asked for it; who hears of it. */
-  readonly owners: Set<string>;
+  dependents: ForceNode[] | undefined;
+  /** Sessions that asked for it; who hears of it. Shared between nodes: replaced, never changed. */
+  owners: ReadonlySet<string>;
   /** Somebody waits in the middle of a build. */
   urgent: boolean;
-  outputs: ReadonlyMap<string, ObjectName> | undefined;
+  /** Its values; one or two, so a list is shorter than a map. */
+  outputs: readonly OutputValue[] | undefined;
   /** For sessions that ask later: what the tool printed. */
   stdout: Buffer;
   stderr: Buffer;
   wallMs: number;
   failure: Failure | undefined;
-  readonly waiters: (() => void)[];
+  waiters: ((node: ForceNode) => void)[] | undefined;
   tries: number;
   /** The host is writing its artifacts back. */
   settling: Promise<void> | undefined;
   /** Found when it was loaded; used up at once. */
-  memo?: Reduction | undefined;
-  loadError?: string;
+  memo: Reduction | undefined;
+  loadError: string | undefined;
   /** It came to its values without a run. */
-  memoHit?: boolean;
+  memoHit: boolean | undefined;
+}
+
+/** What one output of a node became; undefined while nothing is known of it. */
+export function outputOf(node: ForceNode | undefined, tag: string | undefined): ObjectName | undefined {
+  return node?.outputs?.find((output) => output.tag === tag)?.name;
 }

@@ -75,34 +75,15 @@ function goesFirst(a: Entry, b: Entry): boolean {
 export class ReadyQueue {
   readonly #urgent = new Fifo();
   readonly #normal = new Heaviest();
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
 
   push(node: ForceNode): void {
     (node.urgent ? this.#urgent : this.#normal).push(node);
-    this.#length++;
   }
 
-  /** Brings a queued node to the front; its first place is passed over later. */
-  raise(node: ForceNode): void {
-    this.#urgent.push(node);
-  }
-
-  remove(_node: ForceNode): void {
-    this.#length--;
-  }
-
-  shift(): ForceNode | undefined {
-    for (const queue of [this.#urgent, this.#normal]) {
-      for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
-        if (node.state !== 'ready') continue;
-        this.#length--;
-        return node;
-      }
-    }
+  /** The next node that is still `wanted`; the others are gone from this queue. */
+  shift(wanted: (node: ForceNode) => boolean): ForceNode | undefined {
+    for (const queue of [this.#urgent, this.#normal])
+      for (let node = queue.shift(); node !== undefined; node = queue.shift()) if (wanted(node)) return node;
     return undefined;
   }
 }

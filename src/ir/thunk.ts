@@ -96,7 +96,7 @@ function strings(value: unknown, what: string): string[] {
 export function decodeThunk(bytes: Uint8Array): Thunk {
   let raw: Record<string, unknown>;
   try {
-    raw = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    raw = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch {
     throw new BadThunkError('malformed', 'not JSON');
   }

@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import type { ProcessRunner } from '../engine/process-runner.ts';
+import { outputOf } from '../force/node.ts';
 import { baseName, type ObjectRef, tagOf } from '../ir/name.ts';
 import { mayBePlaceholder, readPlaceholder, SIZE_BY_FORM } from '../ir/placeholder.ts';
 import { readHead } from '../store/head.ts';
@@ -113,7 +114,7 @@ export async function healArchive(absPath: string, owner: string, parts: HealPar
     let data: Buffer = archive.subarray(member.dataAt, member.dataAt + member.sizeBytes);
     const ref = member.sizeBytes === SIZE_BY_FORM.object ? readPlaceholder(data) : undefined;
     if (ref) {
-      const value = nodes[refs.indexOf(ref)]?.outputs?.get(tagOf(ref) ?? '');
+      const value = outputOf(nodes[refs.indexOf(ref)], tagOf(ref));
       const real = value === undefined ? undefined : parts.store.get(value);
       if (!real) return false;
       data = real;

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
+import { outputOf } from '../force/node.ts';
 import { baseName, isValue, type ObjectName, type ObjectRef, outputRef, sizeOf } from '../ir/name.ts';
 import { type ElfTarget, mayBePlaceholder, writePlaceholder } from '../ir/placeholder.ts';
 import { decodeThunk, encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
@@ -375,7 +376,7 @@ export class Calls {
     for (const [i, node] of nodes.entries()) {
       const how = node.memoHit || before[i] === true ? 'memoized' : 'ran';
       for (const output of frozen[i]!.planned.outputs) {
-        const value = node.outputs?.get(output.tag);
+        const value = outputOf(node, output.tag);
         const source = value === undefined ? undefined : this.#p.store.path(value);
         if (value === undefined || source === undefined) return RUN;
         const dest = absolute(request.cwd, output.path);

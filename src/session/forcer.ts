@@ -1,7 +1,7 @@
 // Joins the reductor with the tree: what a reduced thunk writes back, what a failed one takes away, who hears of it.
 import { rmSync } from 'node:fs';
 import type { Engine, Placement } from '../engine/engine.ts';
-import type { Failure, ForceNode } from '../force/node.ts';
+import { type Failure, type ForceNode, outputOf } from '../force/node.ts';
 import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';
 import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
@@ -45,10 +45,9 @@ export class Forcer implements ReductorHost {
     this.reductor = new Reductor(this, parts.engine.slots);
   }
 
-  /** The engine of a session that wants the node; calls that wait for their answer run here. */
-  engineFor(node: ForceNode): Engine {
-    for (const session of this.#owners(node)) if (session.engine) return session.engine;
-    return this.engine;
+  /** The engine of the session that pays for a run; what no session pays for runs here. */
+  engineFor(owner: string): Engine {
+    return this.#p.sessions.get(owner)?.engine ?? this.engine;
   }
 
   placementOf(thunk: ObjectName): Placement | undefined {
@@ -138,7 +137,7 @@ export class Forcer implements ReductorHost {
 
   /** @returns errno; 0 when the value is in place or the placeholder is no longer there. */
   async #put(path: string, ref: ObjectRef, node: ForceNode): Promise<number> {
-    const value = node.outputs?.get(tagOf(ref) ?? '');
+    const value = outputOf(node, tagOf(ref));
     const source = value === undefined ? undefined : this.store.path(value);
     if (value === undefined || source === undefined) return 2;
     const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });

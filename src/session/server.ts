@@ -3,7 +3,7 @@ import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { EngineChoice } from '../engine/choice.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { LimitedEngine } from '../engine/limited.ts';
 import type { Event } from '../report/events.ts';
 import { tryStat } from '../store/stat.ts';
 import { readCallRequest } from './call-request.ts';
@@ -27,7 +27,8 @@ export interface ServerParts {
   readonly idleMs: number;
   readonly calls: Calls;
   readonly forcer: Forcer;
-  readonly engine: Engine;
+  /** The local one, of all sessions. */
+  readonly engine: LimitedEngine;
   /** Joins a session with the engine it asks for. @throws Error whose message tells the person what is missing. */
   readonly openEngine: (choice: EngineChoice, session: Session, jobs: number) => Promise<void>;
   readonly journal: Journal;
@@ -178,6 +179,7 @@ class CliClient {
   #events: Event[] = [];
   #prefetch: Prefetch | undefined;
   #sessionStartedMs = Date.now();
+  #ended = false;
 
   constructor(socket: Socket, server: SessionServer, parts: ServerParts, startedMs: number) {
     this.#socket = socket;
@@ -212,6 +214,10 @@ class CliClient {
   receive(message: ToServer): void {
     switch (message.op) {
       case 'begin': {
+        if (this.#session) {
+          this.#send({ op: 'error', message: 'a second begin' });
+          return;
+        }
         const session = new Session(message);
         this.#session = session;
         this.#sessionStartedMs = Date.now();
@@ -297,11 +303,19 @@ class CliClient {
       this.#send({ op: 'error', message: text, ...(advice === undefined ? {} : { advice }) });
       return;
     }
-    this.#p.forcer.reductor.jobs = message.jobs;
+    // The connection may be gone by now, and its end has been seen to.
+    if (this.#ended) {
+      void session.engine?.close();
+      return;
+    }
+    // A session in the cloud uses this machine for what the cloud does not do: as much as is usual here, not its own -j.
+    const isLocal = message.engine.engine === 'local';
+    this.#p.engine.claim(session.id, isLocal ? message.jobs : undefined);
+    this.#p.forcer.reductor.open(session.id, message.jobs, [prefetchOwner(session)]);
     this.#send({
       op: 'begun',
       session: session.id,
-      slots: message.engine.engine === 'local' ? this.#p.engine.slots : message.jobs,
+      slots: isLocal ? this.#p.engine.usual : message.jobs,
       nativeDirectory: this.#p.nativeDirectory,
       version: this.#p.version,
     });
@@ -352,11 +366,14 @@ class CliClient {
   }
 
   closed(): void {
+    this.#ended = true;
     const session = this.#session;
     if (!session) return;
     this.#endPrefetch();
     session.listen(undefined);
-    this.#abandon();
+    session.abandoned = true;
+    this.#p.forcer.reductor.close(session.id, [prefetchOwner(session)]);
+    this.#p.engine.release(session.id);
     void session.engine?.close();
     session.engine = undefined;
     const kept = [...this.#p.sessions.keys()].filter((id) => id !== this.#p.detached.id);

@@ -21,6 +21,8 @@ export interface Store {
   putFile(absPath: string): ObjectName;
   /** Verified bytes. @returns undefined when missing; a blob whose bytes do not fit its name is removed and counts as missing. */
   get(name: ObjectName): Buffer | undefined;
+  /** As `get`, without bytes of their own: they are the next caller's when `use` returns. */
+  read<T>(name: ObjectName, use: (bytes: Buffer) => T): T | undefined;
   /** Path of the blob's file, verified once per process; undefined when missing. Readers must not write to it. */
   path(name: ObjectName): string | undefined;
   reduction(thunk: ObjectName): Reduction | undefined;

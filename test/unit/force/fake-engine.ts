@@ -77,11 +77,17 @@ export interface Heard {
   readonly cancelled: string[];
 }
 
-export function makeReductor(store: Store, engine: Engine, jobs = 4): { reductor: Reductor; heard: Heard } {
+/** @param engineOf by the session that pays, where sessions have engines of their own. */
+export function makeReductor(
+  store: Store,
+  engine: Engine,
+  jobs = 4,
+  engineOf: (owner: string) => Engine | undefined = () => undefined,
+): { reductor: Reductor; heard: Heard } {
   const heard: Heard = { reduced: [], failed: [], cancelled: [] };
   const host: ReductorHost = {
     store,
-    engineFor: () => engine,
+    engineFor: (owner) => engineOf(owner) ?? engine,
     placementOf: () => ({
       realTool: '/bin/true',
       cwd: '/',
