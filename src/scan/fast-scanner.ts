@@ -311,7 +311,7 @@ export class FastScanner implements Scanner {
     });
     const preinclude = plan.hosted && plan.standardIncludes ? 'stdc-predef.h' : undefined;
     unit.walk(request.source, plan.imacros, preinclude, plan.includes);
-    const result = this.#resultOf(request, plan, unit, base.mode);
+    const result = this.#resultOf(request, plan, unit);
     this.#evaluated++;
     // The tree does not see what the assembler includes.
     if (!this.#includesForAssembler) this.#memo.set(key, result, unit, search);
@@ -341,16 +341,15 @@ export class FastScanner implements Scanner {
     return search;
   }
 
-  #resultOf(request: ScanRequest, plan: ScanPlan, unit: Unit, mode: number): ScanFound {
+  #resultOf(request: ScanRequest, plan: ScanPlan, unit: Unit): ScanFound {
     const files: string[] = [];
     const system: boolean[] = [];
     const extra = new Set<string>(unit.probed);
     let usesTime = false;
     this.#includesForAssembler = false;
-    for (const { path, file, system: isSystem } of unit.files) {
+    for (const { path, system: isSystem, marks } of unit.files) {
       files.push(withoutDot(path));
       system.push(isSystem);
-      const { marks } = this.#programs.of(file, mode)!;
       if (marks.time) usesTime = true;
       if (isSystem) continue;
       if (marks.pragma) throw new Stop('unsupported-directive', `${path}: _Pragma`, false);

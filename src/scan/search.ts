@@ -1,6 +1,7 @@
 // Include search as libcpp does it: chains of directories, and one entry per (start of the search, name as written). Two
 // includes are the same to the compiler when they share an entry, not when they name one file.
 
+import type { LoadedProgram } from './programs.ts';
 import { UnsupportedError } from './tokens.ts';
 import type { Directory, FileEntry, Tree } from './tree.ts';
 
@@ -50,6 +51,10 @@ export interface Entry {
   absent: readonly string[];
   /** The tree's when the search was made. */
   shape: number;
+  /** The tree's when the search was last found to hold. */
+  epoch: number;
+  /** The file's program that was used last, if the file is still what it was. */
+  loaded: LoadedProgram | undefined;
   unit: number;
   stacked: boolean;
   once: boolean;
@@ -207,8 +212,13 @@ export class Search {
   /** What a search from `node` gives; the file of its `final` is undefined when there is none. */
   find(node: SearchNode, name: string): Entry {
     const known = node.entries.get(name);
-    if (known && this.#holds(known)) return known;
+    if (known && (this.stillHolds(known) || this.#holds(known))) return known;
     return this.#search(node, name);
+  }
+
+  /** Nothing needs to be looked at: that was done in this epoch, and nothing was found changed since. */
+  stillHolds(entry: Entry): boolean {
+    return entry.epoch === this.#tree.epoch && entry.shape === this.#tree.shape;
   }
 
   #holds(entry: Entry): boolean {
@@ -219,7 +229,9 @@ export class Search {
     for (const file of entry.skipped) if (file.epoch !== tree.epoch) tree.validateFile(file);
     const { file, rest } = entry;
     if (file && file.epoch !== tree.epoch) tree.validateFile(file);
-    return entry.shape === tree.shape && (rest === undefined || this.#holds(rest));
+    if (entry.shape !== tree.shape || (rest !== undefined && !this.#holds(rest))) return false;
+    entry.epoch = tree.epoch;
+    return true;
   }
 
   #search(start: SearchNode, name: string): Entry {
@@ -264,6 +276,7 @@ export class Search {
       old.precompiled = found.precompiled;
       old.absent = found.absent;
       old.shape = this.#tree.shape;
+      old.epoch = -1;
       return old;
     }
     const entry: Mutable = {
@@ -277,6 +290,8 @@ export class Search {
       precompiled: found.precompiled,
       absent: found.absent,
       shape: this.#tree.shape,
+      epoch: -1,
+      loaded: undefined,
       unit: -1,
       stacked: false,
       once: false,
