@@ -22,7 +22,7 @@ import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
 import { Tree } from './tree.ts';
 import { Unit } from './unit.ts';
-import { memoKey, UnitMemo } from './unit-memo.ts';
+import { absentOf, memoKey, UnitMemo } from './unit-memo.ts';
 import { PACKAGE_ROOTS } from './watching.ts';
 import { Workspace } from './workspace.ts';
 
@@ -134,7 +134,7 @@ export class FastScanner implements Scanner {
 
   /** Writes what the next server can use. */
   async save(): Promise<void> {
-    this.#snapshot.save(this.#programs);
+    this.#snapshot.save(this.#programs, this.#memo);
   }
 
   /** Writes by itself once things have calmed down: a server may be killed. */
@@ -143,7 +143,7 @@ export class FastScanner implements Scanner {
     this.#saveTimer ??= setTimeout(() => {
       this.#saveTimer = undefined;
       if (Date.now() - this.#lastScanMs < SAVE_CALM_MS) this.#saveLater();
-      else this.#snapshot.save(this.#programs);
+      else this.#snapshot.save(this.#programs, this.#memo);
     }, SAVE_AFTER_MS).unref();
   }
 
@@ -155,7 +155,7 @@ export class FastScanner implements Scanner {
 
   async scan(request: ScanRequest): Promise<ScanResult> {
     this.#scans++;
-    this.#snapshot.load();
+    this.#snapshot.load(this.#tree, this.#memo);
     if (request.language === 'assembler') return this.#noted(scanAssembler(request));
     if (this.#isDistrusted(request.cwd)) return this.#handOver(request, 'self-check-failed');
     const plan = planScan(request);
@@ -292,12 +292,13 @@ export class FastScanner implements Scanner {
     const { request, plan } = job;
     const tree = this.#tree;
     if (config.data.missing.some((path) => tree.directory(absolutePath('/', path)).exists)) return undefined;
-    const key = memoKey(request);
+    const key = memoKey(request, config.data.directories);
     const known = this.#remembers ? this.#memo.get(key) : undefined;
     if (known) {
       this.#memoHits++;
       return known;
     }
+    this.#snapshot.loadPrograms();
     const search = this.#searchOf(request, plan, config);
     const base = this.#bases.of(request, plan, config);
     this.#workspace.reset(base.macros);
@@ -371,7 +372,6 @@ export class FastScanner implements Scanner {
       get absent() {
         if (!absent) {
           absent = absentOf(searches);
-          // Remembered with the result, and larger than it.
           searches = [];
         }
         return absent;
@@ -379,16 +379,6 @@ export class FastScanner implements Scanner {
       usesTime,
     };
   }
-}
-
-/** Each once, in the order they were looked up. */
-function absentOf(searches: readonly Entry[]): string[] {
-  const entries = new Set<Entry>();
-  for (const entry of searches)
-    for (let at: Entry | undefined = entry; at && !entries.has(at); at = at.rest) entries.add(at);
-  const absent = new Set<string>();
-  for (const entry of entries) for (const path of entry.absent) absent.add(path);
-  return [...absent];
 }
 
 /** As gcc prints it: without a leading "./". */

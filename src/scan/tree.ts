@@ -28,6 +28,8 @@ const WATCHES_MAX = 4096;
 const EVENTS_IN_A_TURN_MAX = 4096;
 /** Names that changed in a directory before it is listed anew instead of looked at one by one. */
 const CHANGED_NAMES_MAX = 32;
+/** Nothing is looked at in this epoch: what bears its number was seen by an earlier server. */
+const RESTORED_EPOCH = 0;
 /** Larger files are no sources; gcc -M may have them. */
 const FILE_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -63,7 +65,7 @@ export class Content {
   }
 }
 
-interface Identity {
+export interface Identity {
   readonly dev: number;
   readonly ino: number;
   readonly sizeBytes: number;
@@ -98,6 +100,23 @@ export function identityText(identity: Identity): string {
   return `${identity.dev}:${identity.ino}:${identity.sizeBytes}:${identity.mtimeMs}:${identity.ctimeMs}`;
 }
 
+/** A file or directory as the next server needs to know it. */
+export interface SeenFile {
+  readonly kind: FileEntry['kind'];
+  readonly identity: Identity | undefined;
+}
+
+export interface SeenDirectory {
+  readonly exists: boolean;
+  readonly unlistable: boolean;
+  readonly dev: number;
+  readonly ino: number;
+  readonly birthtimeMs: number;
+  /** Names asked for that were there, and that were not. */
+  readonly there: readonly string[];
+  readonly absent: readonly string[];
+}
+
 /** A name that was found in a listing. */
 export class FileEntry {
   readonly directory: Directory;
@@ -112,7 +131,7 @@ export class FileEntry {
   identity: Identity | undefined;
   /** Another way leads to the bytes: a watch on the directory does not vouch for them. */
   aliased = false;
-  /** Goes up whenever what the entry stands for changed. */
+  /** Goes up whenever what the entry stands for changed; it never goes down. */
   version = 0;
   #content: Content | undefined;
   #readAtMs = 0;
@@ -122,6 +141,19 @@ export class FileEntry {
     this.directory = directory;
     this.name = name;
     this.path = directory.path === '/' ? `/${name}` : `${directory.path}/${name}`;
+  }
+
+  /** Its identity tells all there is to know: it was never read, or long enough after its last change. */
+  get storable(): boolean {
+    return this.kind !== 'file' || this.#readAtMs === 0 || this.settled;
+  }
+
+  /** What an earlier server saw; to be looked at before it is believed. */
+  restore(seen: SeenFile): void {
+    this.epoch = RESTORED_EPOCH;
+    this.kind = seen.kind;
+    this.identity = seen.identity;
+    this.version = 1;
   }
 
   /** @returns true when the entry is not what it was. */
@@ -180,6 +212,8 @@ export class Directory {
   /** Inode numbers come back; together with this they do not. */
   birthtimeMs = 0;
   exists = false;
+  /** Goes up when another directory stands there, or none, or a name that was ever asked for appeared or vanished. */
+  changes = 0;
   /** It exists and cannot be listed. */
   unlistable = false;
   local = true;
@@ -206,6 +240,19 @@ export class Directory {
     return this.#real === '/' ? `/${name}` : `${this.#real}/${name}`;
   }
 
+  /** What an earlier server saw; to be looked at before it is believed. */
+  restore(seen: SeenDirectory): void {
+    this.epoch = RESTORED_EPOCH;
+    this.exists = seen.exists;
+    this.unlistable = seen.unlistable;
+    this.dev = seen.dev;
+    this.ino = seen.ino;
+    this.birthtimeMs = seen.birthtimeMs;
+    this.names = new Set(seen.there);
+    for (const name of seen.there) this.asked.add(name);
+    for (const name of seen.absent) this.asked.add(name);
+  }
+
   forgetRealPath(): void {
     this.#real = undefined;
   }
@@ -225,7 +272,7 @@ export class Tree {
   #watchesRefused = false;
   #eventsThisTurn = 0;
   /** Everything below counts as unseen before this epoch. */
-  epoch = 0;
+  epoch = RESTORED_EPOCH + 1;
   /** Goes up when a name that was ever asked for appeared or vanished. */
   shape = 0;
 
@@ -259,6 +306,22 @@ export class Tree {
     }
     if (directory.epoch !== this.epoch) this.validate(directory);
     return directory;
+  }
+
+  /** Takes over what an earlier server saw. @throws when this one has looked there already. */
+  restoreDirectory(path: string, seen: SeenDirectory): Directory {
+    if (this.#directories.has(path)) throw new Error(`${path} is known already`);
+    const directory = new Directory(path);
+    directory.restore(seen);
+    this.#directories.set(path, directory);
+    return directory;
+  }
+
+  restoreFile(directory: Directory, name: string, seen: SeenFile): FileEntry {
+    const file = new FileEntry(directory, name);
+    file.restore(seen);
+    directory.files.set(name, file);
+    return file;
   }
 
   /** A directory below another. @returns undefined when nothing has that name; else it may not exist all the same. */
@@ -305,6 +368,7 @@ export class Tree {
   }
 
   validate(directory: Directory): void {
+    const restored = directory.epoch === RESTORED_EPOCH;
     directory.epoch = this.epoch;
     const stat = statSync(directory.path, { throwIfNoEntry: false });
     if (!stat?.isDirectory()) {
@@ -313,6 +377,7 @@ export class Tree {
         directory.names = new Set();
         this.#unwatch(directory);
         this.#forget(directory);
+        directory.changes++;
         this.shape++;
       }
       return;
@@ -325,6 +390,7 @@ export class Tree {
       stat.birthtimeMs !== directory.birthtimeMs
     ) {
       if (directory.exists || directory.asked.size > 0) this.shape++;
+      directory.changes++;
       this.#unwatch(directory);
       this.#forget(directory);
       directory.exists = true;
@@ -335,6 +401,7 @@ export class Tree {
       this.#list(directory, stat);
       return;
     }
+    if (restored) directory.local = isLocal(directory.path, stat.dev);
     if (directory.watcher) {
       if (directory.changedAll) this.#list(directory, stat);
       else if (directory.changed.size > 0) this.#lookAtChanged(directory);
@@ -360,6 +427,7 @@ export class Tree {
     directory.mtimeMs = stat.mtimeMs;
     directory.ctimeMs = stat.ctimeMs;
     directory.listedAtMs = Date.now();
+    const wasUnlistable = directory.unlistable;
     let names: string[];
     try {
       names = readdirSync(directory.path);
@@ -370,8 +438,10 @@ export class Tree {
     }
     const before = directory.names;
     directory.names = new Set(names);
+    if (directory.unlistable !== wasUnlistable) directory.changes++;
     for (const name of directory.asked) {
       if (before.has(name) !== directory.names.has(name)) {
+        directory.changes++;
         this.shape++;
         break;
       }
@@ -386,7 +456,9 @@ export class Tree {
       if (there === was) continue;
       if (there) directory.names.add(name);
       else directory.names.delete(name);
-      if (directory.asked.has(name)) this.shape++;
+      if (!directory.asked.has(name)) continue;
+      directory.changes++;
+      this.shape++;
     }
     directory.changed.clear();
   }
