@@ -16,13 +16,13 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absolutePath, type Entry, Search, wayOf } from './search.ts';
+import { absentOf, absolutePath, type Entry, Search, wayOf } from './search.ts';
 import { Snapshot } from './snapshot.ts';
 import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
 import { Tree } from './tree.ts';
 import { Unit } from './unit.ts';
-import { absentOf, memoKey, UnitMemo } from './unit-memo.ts';
+import { memoKey, UnitMemo } from './unit-memo.ts';
 import { PACKAGE_ROOTS } from './watching.ts';
 import { Workspace } from './workspace.ts';
 

@@ -15,6 +15,7 @@ export class SearchNode {
   /** In one of the chains, whose directories are looked at before each unit. */
   readonly inChain: boolean;
   readonly entries = new Map<string, Entry>();
+  readonly #below = new Map<string, string>();
 
   constructor(spelled: string, path: string, system: number, next: SearchNode | undefined, inChain = false) {
     this.spelled = spelled;
@@ -23,6 +24,40 @@ export class SearchNode {
     this.next = next;
     this.inChain = inChain;
   }
+
+  /** The spelled path of a directory below, the same string each time. */
+  below(directory: string): string {
+    let path = this.#below.get(directory);
+    if (path === undefined) {
+      path = join(this.spelled, directory);
+      this.#below.set(directory, path);
+    }
+    return path;
+  }
+}
+
+/** A directory as it was spelled. */
+export interface Place {
+  readonly spelled: string;
+}
+
+/** The names a search passed over, and the search it went on as. */
+export interface Way {
+  readonly name: string;
+  /** Spelled paths that were not there, or places where the name was not. */
+  readonly absent: readonly (Place | string)[];
+  readonly rest: Way | undefined;
+}
+
+/** Spelled paths that were not there, each once, in the order they were looked up. */
+export function absentOf(searches: readonly Way[]): string[] {
+  const ways = new Set<Way>();
+  for (const search of searches)
+    for (let at: Way | undefined = search; at && !ways.has(at); at = at.rest) ways.add(at);
+  const absent = new Set<string>();
+  for (const { name, absent: places } of ways)
+    for (const place of places) absent.add(typeof place === 'string' ? place : join(place.spelled, name));
+  return [...absent];
 }
 
 /** An entry and those its search went on to. */
@@ -34,6 +69,7 @@ export function* wayOf(entry: Entry): Generator<Entry> {
 export interface Entry {
   /** The entry that counts: another one when the search went on into a chain's head. */
   readonly final: Entry;
+  readonly name: string;
   readonly node: SearchNode | undefined;
   /** Undefined: not found. */
   readonly file: FileEntry | undefined;
@@ -47,8 +83,8 @@ export interface Entry {
   skipped: readonly FileEntry[];
   /** Precompiled headers where the search came by. */
   precompiled: readonly string[];
-  /** Spelled paths that were not there. */
-  absent: readonly string[];
+  /** As Way's. */
+  absent: readonly (Place | string)[];
   /** The tree's when the search was made. */
   shape: number;
   /** The tree's when the search was last found to hold. */
@@ -96,7 +132,7 @@ interface Notes {
   readonly directories: Directory[];
   readonly skipped: FileEntry[];
   readonly precompiled: string[];
-  readonly absent: string[];
+  readonly absent: (Place | string)[];
 }
 
 interface Candidate {
@@ -281,6 +317,7 @@ export class Search {
     }
     const entry: Mutable = {
       final: undefined,
+      name,
       node: found.node,
       file: found.file,
       rest: found.rest,
@@ -314,27 +351,28 @@ export class Search {
     const first = tree.directory(rooted ? '/' : node.path);
     const known = node.inChain && !rooted;
     let directory: Directory | undefined = first;
-    let reached = rooted ? '/' : node.spelled;
-    for (const part of parts) {
+    for (const [i, part] of parts.entries()) {
       if (directory !== first || !known) directories.push(directory);
       if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
-      reached = part === '' ? reached : join(reached, part);
       directory = tree.child(directory, part);
       if (!directory?.exists) {
         if (directory) directories.push(directory);
-        absent.push(reached);
+        const below = parts
+          .slice(0, i + 1)
+          .filter((name) => name !== '')
+          .join('/');
+        absent.push(rooted ? `/${below}` : node.below(below));
         return undefined;
       }
     }
     if (directory !== first || !known) directories.push(directory);
     if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
     const pch = `${last}.gch`;
-    directory.asked.add(pch);
     if (directory.names.has(pch)) precompiled.push(`${rooted ? name : join(node.spelled, name)}.gch`);
     const file = directory.exists ? tree.file(directory, last) : undefined;
     if (file && file.kind !== 'directory' && file.kind !== 'gone') return file;
     if (file) skipped.push(file);
-    absent.push(rooted ? name : join(node.spelled, name));
+    absent.push(rooted ? name : node);
     return undefined;
   }
 

@@ -201,6 +201,13 @@ export class FileEntry {
   }
 }
 
+const PRECOMPILED = '.gch';
+
+/** @returns the header that a precompiled one is of. */
+function precompiledOf(name: string): string {
+  return name.slice(0, -PRECOMPILED.length);
+}
+
 /** A directory's listing; of a path that is no directory it is empty. */
 export class Directory {
   readonly path: string;
@@ -219,7 +226,7 @@ export class Directory {
   local = true;
   names: Set<string> = new Set();
   readonly files = new Map<string, FileEntry>();
-  /** Names ever asked for, found or not. */
+  /** Names ever asked for, found or not; with each goes its precompiled header's. */
   readonly asked = new Set<string>();
   readonly children = new Map<string, Directory>();
   watcher: FSWatcher | undefined;
@@ -238,6 +245,32 @@ export class Directory {
   realPath(name: string): string {
     this.#real ??= realpathSync.native(this.path);
     return this.#real === '/' ? `/${name}` : `${this.#real}/${name}`;
+  }
+
+  wasAsked(name: string): boolean {
+    return this.asked.has(name) || (name.endsWith(PRECOMPILED) && this.asked.has(precompiledOf(name)));
+  }
+
+  /** @returns whether a name that was asked for stands in one of the listings, this one's and an earlier one's, only. */
+  askedDiffers(before: ReadonlySet<string>): boolean {
+    const { names, asked } = this;
+    for (const name of asked) if (before.has(name) !== names.has(name)) return true;
+    for (const name of names)
+      if (name.endsWith(PRECOMPILED) && !before.has(name) && asked.has(precompiledOf(name))) return true;
+    for (const name of before)
+      if (name.endsWith(PRECOMPILED) && !names.has(name) && asked.has(precompiledOf(name))) return true;
+    return false;
+  }
+
+  /** What the next server needs to know. */
+  seen(): SeenDirectory {
+    const { exists, unlistable, dev, ino, birthtimeMs, names, asked } = this;
+    const there: string[] = [];
+    const absent: string[] = [];
+    for (const name of asked) (names.has(name) ? there : absent).push(name);
+    for (const name of names)
+      if (name.endsWith(PRECOMPILED) && !asked.has(name) && asked.has(precompiledOf(name))) there.push(name);
+    return { exists, unlistable, dev, ino, birthtimeMs, there, absent };
   }
 
   /** What an earlier server saw; to be looked at before it is believed. */
@@ -439,12 +472,9 @@ export class Tree {
     const before = directory.names;
     directory.names = new Set(names);
     if (directory.unlistable !== wasUnlistable) directory.changes++;
-    for (const name of directory.asked) {
-      if (before.has(name) !== directory.names.has(name)) {
-        directory.changes++;
-        this.shape++;
-        break;
-      }
+    if (directory.askedDiffers(before)) {
+      directory.changes++;
+      this.shape++;
     }
     for (const file of directory.files.values()) file.dirty = true;
   }
@@ -456,7 +486,7 @@ export class Tree {
       if (there === was) continue;
       if (there) directory.names.add(name);
       else directory.names.delete(name);
-      if (!directory.asked.has(name)) continue;
+      if (!directory.wasAsked(name)) continue;
       directory.changes++;
       this.shape++;
     }

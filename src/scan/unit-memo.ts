@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { packNumbers, unpackNumbers } from './number-list.ts';
 import type { ScanFound, ScanRequest } from './scanner.ts';
-import type { Search } from './search.ts';
+import { absentOf, type Search, type Way } from './search.ts';
 import type { Directory, FileEntry, Tree } from './tree.ts';
 import type { Unit } from './unit.ts';
 
@@ -11,12 +11,6 @@ import type { Unit } from './unit.ts';
 export const MEMO_MAX = 20_000;
 /** Rows of a table; beyond it all units are forgotten. */
 const ROWS_MAX = 2_000_000;
-
-/** What a search passed over, and the search it went on as. */
-export interface Way {
-  readonly absent: readonly string[];
-  readonly rest: Way | undefined;
-}
 
 export interface Memo {
   readonly files: Int32Array;
@@ -216,16 +210,6 @@ export class UnitMemo {
       this.#add(key, { ...memo, state });
     }
   }
-}
-
-/** Each once, in the order they were looked up. */
-export function absentOf(searches: readonly Way[]): string[] {
-  const ways = new Set<Way>();
-  for (const search of searches)
-    for (let at: Way | undefined = search; at && !ways.has(at); at = at.rest) ways.add(at);
-  const absent = new Set<string>();
-  for (const way of ways) for (const path of way.absent) absent.add(path);
-  return [...absent];
 }
 
 /**

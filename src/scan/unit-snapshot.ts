@@ -4,8 +4,9 @@
 // Directories and files come back as things last seen long ago: a unit is believed only after all it depends on was looked
 // at, in the same way as in the server that remembered it.
 import { packNumbers, unpackNumbers } from './number-list.ts';
-import type { Directory, FileEntry, Identity, SeenDirectory, Tree } from './tree.ts';
-import type { Memo, UnitMemo, Way } from './unit-memo.ts';
+import type { Place, Way } from './search.ts';
+import type { FileEntry, Identity, SeenDirectory, Tree } from './tree.ts';
+import type { Memo, UnitMemo } from './unit-memo.ts';
 
 const KINDS = ['file', 'directory', 'other', 'gone'] as const;
 
@@ -19,7 +20,10 @@ interface Head {
   readonly files: readonly FileRow[];
   readonly paths: readonly string[];
   readonly names: readonly string[];
-  /** The one it went on as (-1: none), then numbers of names. */
+  /**
+   * The name, the one it went on as (-1: none), then what was not there: twice the number of a path, or of a place and one
+   * more.
+   */
   readonly ways: readonly (readonly number[])[];
   readonly units: readonly UnitRow[];
 }
@@ -45,14 +49,6 @@ class Renumbering<T> {
   }
 }
 
-function seenDirectory(directory: Directory): SeenDirectory {
-  const { exists, unlistable, dev, ino, birthtimeMs, names, asked } = directory;
-  const there: string[] = [];
-  const absent: string[] = [];
-  for (const name of asked) (names.has(name) ? there : absent).push(name);
-  return { exists, unlistable, dev, ino, birthtimeMs, there, absent };
-}
-
 function fileRow(file: FileEntry, directory: number): FileRow {
   const { dev, ino, sizeBytes, mtimeMs, ctimeMs } = file.identity ?? ({} as Partial<Identity>);
   const identity = dev === undefined ? [] : [dev, ino!, sizeBytes!, mtimeMs!, ctimeMs!];
@@ -70,7 +66,10 @@ class WayWriter {
     let number = this.#numbers.get(way);
     if (number === undefined) {
       const rest = way.rest ? this.number(way.rest) : -1;
-      number = this.rows.push([rest, ...way.absent.map((path) => this.#name(path))]) - 1;
+      const absent = way.absent.map((place) =>
+        typeof place === 'string' ? 2 * this.#name(place) : 2 * this.#name(place.spelled) + 1,
+      );
+      number = this.rows.push([this.#name(way.name), rest, ...absent]) - 1;
       this.#numbers.set(way, number);
     }
     return number;
@@ -111,7 +110,7 @@ export function writeUnits(memo: UnitMemo, unitsMax: number): Buffer {
     fileRow(file, directories.of(directoryNumbers.get(file.directory) ?? -1)),
   );
   const head: Head = {
-    directories: directories.used.map((directory) => [directory.path, seenDirectory(directory)]),
+    directories: directories.used.map((directory) => [directory.path, directory.seen()]),
     files: rows,
     paths: paths.used,
     names: ways.names,
@@ -134,8 +133,13 @@ export function readUnits(body: Buffer, tree: Tree, memo: UnitMemo): void {
     return tree.restoreFile(directories[directory]!, name, { kind: KINDS[kind]!, identity });
   });
   const ways: Way[] = [];
-  for (const [rest, ...absent] of head.ways)
-    ways.push({ absent: absent.map((name) => head.names[name]!), rest: ways[rest!] });
+  const places = head.names.map((spelled): Place => ({ spelled }));
+  for (const [name, rest, ...absent] of head.ways)
+    ways.push({
+      name: head.names[name!]!,
+      rest: ways[rest!],
+      absent: absent.map((number) => (number & 1 ? places : head.names)[number >> 1]!),
+    });
   let at = end + 1;
   const next = (bytes: number): Uint8Array => {
     at += bytes;
