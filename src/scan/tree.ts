@@ -230,6 +230,8 @@ export class Directory {
   readonly asked = new Set<string>();
   readonly children = new Map<string, Directory>();
   watcher: FSWatcher | undefined;
+  /** Not below the roots of watches; holds for this directory, not for another that comes to stand here. */
+  unwatchable = false;
   /** Names a watch reported since the last look; `all` when there were too many. */
   readonly changed = new Set<string>();
   changedAll = true;
@@ -451,6 +453,7 @@ export class Tree {
   /** Another directory stands there now. */
   #forget(directory: Directory): void {
     directory.forgetRealPath();
+    directory.unwatchable = false;
     for (const file of directory.files.values()) file.dirty = true;
   }
 
@@ -494,13 +497,14 @@ export class Tree {
   }
 
   #watch(directory: Directory, stat: Stats): void {
-    if (!directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX) return;
+    if (directory.unwatchable || !directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX) return;
     if (stat.birthtimeMs === 0 && !this.#birthDevices.has(stat.dev)) return;
     const watcher = startWatch(directory.path, stat, this.#watchRoots, (name) =>
       this.#event(directory, name),
     );
     if (watcher === 'refused') this.#watchesRefused = true;
-    if (!watcher || watcher === 'refused') return;
+    if (watcher === 'unwatchable') directory.unwatchable = true;
+    if (typeof watcher !== 'object') return;
     watcher.on('error', () => this.#unwatch(directory));
     directory.watcher = watcher;
     this.#watches++;

@@ -20,10 +20,9 @@ interface Head {
   readonly files: readonly FileRow[];
   readonly paths: readonly string[];
   readonly names: readonly string[];
-  /**
-   * The name, the one it went on as (-1: none), then what was not there: twice the number of a path, or of a place and one
-   * more.
-   */
+  /** What was not there: twice the number of a path's name, or one more than that of a place's. */
+  readonly absents: readonly (readonly number[])[];
+  /** The name, the one it went on as (-1: none), what was not there. */
   readonly ways: readonly (readonly number[])[];
   readonly units: readonly UnitRow[];
 }
@@ -59,7 +58,9 @@ function fileRow(file: FileEntry, directory: number): FileRow {
 class WayWriter {
   readonly rows: number[][] = [];
   readonly names: string[] = [];
+  readonly absents: number[][] = [];
   readonly #numbers = new Map<Way, number>();
+  readonly #absentNumbers = new Map<string, number>();
   readonly #nameNumbers = new Map<string, number>();
 
   number(way: Way): number {
@@ -69,8 +70,19 @@ class WayWriter {
       const absent = way.absent.map((place) =>
         typeof place === 'string' ? 2 * this.#name(place) : 2 * this.#name(place.spelled) + 1,
       );
-      number = this.rows.push([this.#name(way.name), rest, ...absent]) - 1;
+      number = this.rows.push([this.#name(way.name), rest, this.#absent(absent)]) - 1;
       this.#numbers.set(way, number);
+    }
+    return number;
+  }
+
+  /** Many searches pass over the same places. */
+  #absent(absent: number[]): number {
+    const key = absent.join();
+    let number = this.#absentNumbers.get(key);
+    if (number === undefined) {
+      number = this.absents.push(absent) - 1;
+      this.#absentNumbers.set(key, number);
     }
     return number;
   }
@@ -93,13 +105,18 @@ export function writeUnits(memo: UnitMemo, unitsMax: number): Buffer {
   const directoryNumbers = new Map(dump.directories.map((directory, number) => [directory, number]));
   const paths = new Renumbering(dump.paths);
   const ways = new WayWriter();
+  const wayNumbers = new Int32Array(dump.ways.length).fill(-1);
+  const wayNumber = (old: number): number => {
+    if (wayNumbers[old]! < 0) wayNumbers[old] = ways.number(dump.ways[old]!);
+    return wayNumbers[old]!;
+  };
   const packed: Uint8Array[] = [];
   const units = dump.units.slice(Math.max(0, dump.units.length - unitsMax)).map(([key, unit]): UnitRow => {
     const lists = [
       packNumbers(unit.files.map((number) => files.of(number))),
       packNumbers(unit.directories.map((number) => directories.of(number))),
       packNumbers(unpackNumbers(unit.listed).map((number) => 2 * paths.of(number >> 1) + (number & 1))),
-      packNumbers(unpackNumbers(unit.ways).map((number) => ways.number(dump.ways[number]!))),
+      packNumbers(unpackNumbers(unit.ways).map(wayNumber)),
     ] as const;
     packed.push(...lists);
     const [a, b, c, d] = lists;
@@ -114,6 +131,7 @@ export function writeUnits(memo: UnitMemo, unitsMax: number): Buffer {
     files: rows,
     paths: paths.used,
     names: ways.names,
+    absents: ways.absents,
     ways: ways.rows,
     units,
   };
@@ -134,12 +152,11 @@ export function readUnits(body: Buffer, tree: Tree, memo: UnitMemo): void {
   });
   const ways: Way[] = [];
   const places = head.names.map((spelled): Place => ({ spelled }));
-  for (const [name, rest, ...absent] of head.ways)
-    ways.push({
-      name: head.names[name!]!,
-      rest: ways[rest!],
-      absent: absent.map((number) => (number & 1 ? places : head.names)[number >> 1]!),
-    });
+  const absents = head.absents.map((numbers) =>
+    numbers.map((number) => (number & 1 ? places : head.names)[number >> 1]!),
+  );
+  for (const [name, rest, absent] of head.ways)
+    ways.push({ name: head.names[name!]!, rest: ways[rest!], absent: absents[absent!]! });
   let at = end + 1;
   const next = (bytes: number): Uint8Array => {
     at += bytes;
