@@ -497,7 +497,8 @@ export class Tree {
   }
 
   #watch(directory: Directory, stat: Stats): void {
-    if (directory.unwatchable || !directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX) return;
+    if (directory.unwatchable || !directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX)
+      return;
     if (stat.birthtimeMs === 0 && !this.#birthDevices.has(stat.dev)) return;
     const watcher = startWatch(directory.path, stat, this.#watchRoots, (name) =>
       this.#event(directory, name),
