@@ -47,6 +47,8 @@ export interface Way {
   /** Spelled paths that were not there, or places where the name was not. */
   readonly absent: readonly (Place | string)[];
   readonly rest: Way | undefined;
+  /** As FileEntry's. */
+  row: number;
 }
 
 /** Spelled paths that were not there, each once, in the order they were looked up. */
@@ -91,6 +93,8 @@ export interface Entry {
   epoch: number;
   /** The file's program that was used last, if the file is still what it was. */
   loaded: LoadedProgram | undefined;
+  /** As FileEntry's. */
+  row: number;
   unit: number;
   stacked: boolean;
   once: boolean;
@@ -329,6 +333,7 @@ export class Search {
       shape: this.#tree.shape,
       epoch: -1,
       loaded: undefined,
+      row: -1,
       unit: -1,
       stacked: false,
       once: false,

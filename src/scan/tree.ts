@@ -125,6 +125,8 @@ export class FileEntry {
   epoch = -1;
   /** For collecting each entry once: the number of the collection it was last in. */
   collection = 0;
+  /** Its number in the memory of units; -1: none. */
+  row = -1;
   /** Set by a watch: look again. */
   dirty = true;
   kind: 'file' | 'directory' | 'other' | 'gone' = 'gone';
@@ -214,6 +216,7 @@ export class Directory {
   epoch = -1;
   /** As FileEntry's. */
   collection = 0;
+  row = -1;
   dev = -1;
   ino = -1;
   /** Inode numbers come back; together with this they do not. */

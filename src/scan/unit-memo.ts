@@ -25,12 +25,23 @@ export interface Memo {
   readonly usesTime: boolean;
 }
 
-/** Things by number; each has one. */
-class Table<T> {
+/** Things by number, which each bears itself: looking it up in a map costs more, in a large heap, than all the rest. */
+class Rows<T extends { row: number }> {
   readonly rows: T[] = [];
-  readonly #numbers = new Map<T, number>();
 
-  number(row: T): number {
+  number(thing: T): number {
+    // The number may be of another table.
+    if (this.rows[thing.row] !== thing) thing.row = this.rows.push(thing) - 1;
+    return thing.row;
+  }
+}
+
+/** Texts by number; each has one. */
+class Texts {
+  readonly rows: string[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  number(row: string): number {
     let number = this.#numbers.get(row);
     if (number === undefined) {
       number = this.rows.push(row) - 1;
@@ -43,10 +54,10 @@ class Table<T> {
 export class UnitMemo {
   readonly #tree: Tree;
   readonly #byKey = new Map<string, Memo>();
-  #files = new Table<FileEntry>();
-  #directories = new Table<Directory>();
-  #paths = new Table<string>();
-  #ways = new Table<Way>();
+  #files = new Rows<FileEntry>();
+  #directories = new Rows<Directory>();
+  #paths = new Texts();
+  #ways = new Rows<Way>();
   #collections = 0;
   #news = false;
 
@@ -149,10 +160,10 @@ export class UnitMemo {
 
   #forget(): void {
     this.#byKey.clear();
-    this.#files = new Table();
-    this.#directories = new Table();
-    this.#paths = new Table();
-    this.#ways = new Table();
+    this.#files = new Rows();
+    this.#directories = new Rows();
+    this.#paths = new Texts();
+    this.#ways = new Rows();
   }
 
   /** Whether units were added since the last call. */

@@ -156,7 +156,7 @@ export function readUnits(body: Buffer, tree: Tree, memo: UnitMemo): void {
     numbers.map((number) => (number & 1 ? places : head.names)[number >> 1]!),
   );
   for (const [name, rest, absent] of head.ways)
-    ways.push({ name: head.names[name!]!, rest: ways[rest!], absent: absents[absent!]! });
+    ways.push({ name: head.names[name!]!, rest: ways[rest!], absent: absents[absent!]!, row: -1 });
   let at = end + 1;
   const next = (bytes: number): Uint8Array => {
     at += bytes;
