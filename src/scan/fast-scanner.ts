@@ -35,6 +35,8 @@ export interface FastScannerOptions {
   readonly watch: boolean;
   /** Where files count as packages' (the default is PACKAGE_ROOTS). */
   readonly watchRoots?: readonly string[];
+  /** Directories to be watched at most (the default is well below what kernels allow). */
+  readonly watchesMax?: number;
   /** Remember whole units (the default); without, every scan is evaluated. */
   readonly memo?: boolean;
 }
@@ -52,6 +54,8 @@ export interface ScanStats {
   readonly filesLexed: number;
   readonly compilerRuns: number;
   readonly watches: number;
+  /** Directories for which there was no watch left: their files are looked at for every scan. */
+  readonly unwatched: number;
   /** What went wrong inside, last; undefined: nothing. */
   readonly lastError: unknown;
 }
@@ -111,7 +115,7 @@ export class FastScanner implements Scanner {
   constructor(options: FastScannerOptions) {
     this.#fallback = options.fallback;
     this.#remembers = options.memo ?? true;
-    this.#tree = new Tree(options.watch ? (options.watchRoots ?? PACKAGE_ROOTS) : []);
+    this.#tree = new Tree(options.watch ? (options.watchRoots ?? PACKAGE_ROOTS) : [], options.watchesMax);
     this.#memo = new UnitMemo(this.#tree);
     this.#snapshot = new Snapshot(options.cacheDir, this.#symbols);
     this.#programs = new Programs(this.#symbols, this.#conditions, this.#snapshot);
@@ -128,6 +132,7 @@ export class FastScanner implements Scanner {
       filesLexed: this.#programs.lexed,
       compilerRuns: this.#configs.runs,
       watches: this.#tree.watches,
+      unwatched: this.#tree.unwatched,
       lastError: this.#lastError,
     };
   }

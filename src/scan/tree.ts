@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { setImmediate } from 'node:timers';
 import { isLocal } from './file-systems.ts';
-import { MountTable, startWatch } from './watching.ts';
+import { isBelow, MountTable, startWatch } from './watching.ts';
 
 /** A file this young when it was read may change again without its times showing it (they tick every few ms). */
 const RACY_MS = 100;
@@ -235,6 +235,8 @@ export class Directory {
   watcher: FSWatcher | undefined;
   /** Not below the roots of watches; holds for this directory, not for another that comes to stand here. */
   unwatchable = false;
+  /** It would be watched if there were watches left. */
+  unwatched = false;
   /** Names a watch reported since the last look; `all` when there were too many. */
   readonly changed = new Set<string>();
   changedAll = true;
@@ -308,6 +310,8 @@ export class Tree {
   readonly #birthDevices = new Set<number>();
   #watches = 0;
   #watchesRefused = false;
+  #unwatched = 0;
+  readonly #watchesMax: number;
   #eventsThisTurn = 0;
   /** Everything below counts as unseen before this epoch. */
   epoch = RESTORED_EPOCH + 1;
@@ -315,7 +319,8 @@ export class Tree {
   shape = 0;
 
   /** @param watchRoots where watches may vouch for files; see watching.ts. */
-  constructor(watchRoots: readonly string[]) {
+  constructor(watchRoots: readonly string[], watchesMax: number = WATCHES_MAX) {
+    this.#watchesMax = watchesMax;
     this.#watchRoots = watchRoots;
     this.#mounts.changed();
   }
@@ -329,6 +334,11 @@ export class Tree {
 
   get watches(): number {
     return this.#watches;
+  }
+
+  /** Directories that are looked at, file by file, since there was no watch left for them. */
+  get unwatched(): number {
+    return this.#unwatched;
   }
 
   close(): void {
@@ -500,8 +510,14 @@ export class Tree {
   }
 
   #watch(directory: Directory, stat: Stats): void {
-    if (directory.unwatchable || !directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX)
+    if (directory.unwatchable || !directory.local) return;
+    if (this.#watchesRefused || this.#watches >= this.#watchesMax) {
+      if (!directory.unwatched && isBelow(directory.path, this.#watchRoots)) {
+        directory.unwatched = true;
+        this.#unwatched++;
+      }
       return;
+    }
     if (stat.birthtimeMs === 0 && !this.#birthDevices.has(stat.dev)) return;
     const watcher = startWatch(directory.path, stat, this.#watchRoots, (name) =>
       this.#event(directory, name),

@@ -24,8 +24,8 @@ const OTHERS_WRITE = 0o022;
 /** Bytes of a mount table; a larger one counts as changed each time. */
 const MOUNT_TABLE_BYTES_MAX = 256 * 1024;
 
-function isBelow(realPath: string, roots: readonly string[]): boolean {
-  return roots.some((root) => realPath === root || realPath.startsWith(`${root}/`));
+export function isBelow(path: string, roots: readonly string[]): boolean {
+  return roots.some((root) => path === root || path.startsWith(`${root}/`));
 }
 
 /**
