@@ -16,7 +16,7 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absolutePath, type Entry, Search, wayOf } from './search.ts';
+import { absentOf, absolutePath, type Entry, Search, wayOf } from './search.ts';
 import { Snapshot } from './snapshot.ts';
 import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
@@ -35,6 +35,8 @@ export interface FastScannerOptions {
   readonly watch: boolean;
   /** Where files count as packages' (the default is PACKAGE_ROOTS). */
   readonly watchRoots?: readonly string[];
+  /** Directories to be watched at most (the default is well below what kernels allow). */
+  readonly watchesMax?: number;
   /** Remember whole units (the default); without, every scan is evaluated. */
   readonly memo?: boolean;
 }
@@ -52,6 +54,8 @@ export interface ScanStats {
   readonly filesLexed: number;
   readonly compilerRuns: number;
   readonly watches: number;
+  /** Directories for which there was no watch left: their files are looked at for every scan. */
+  readonly unwatched: number;
   /** What went wrong inside, last; undefined: nothing. */
   readonly lastError: unknown;
 }
@@ -111,7 +115,7 @@ export class FastScanner implements Scanner {
   constructor(options: FastScannerOptions) {
     this.#fallback = options.fallback;
     this.#remembers = options.memo ?? true;
-    this.#tree = new Tree(options.watch ? (options.watchRoots ?? PACKAGE_ROOTS) : []);
+    this.#tree = new Tree(options.watch ? (options.watchRoots ?? PACKAGE_ROOTS) : [], options.watchesMax);
     this.#memo = new UnitMemo(this.#tree);
     this.#snapshot = new Snapshot(options.cacheDir, this.#symbols);
     this.#programs = new Programs(this.#symbols, this.#conditions, this.#snapshot);
@@ -128,13 +132,14 @@ export class FastScanner implements Scanner {
       filesLexed: this.#programs.lexed,
       compilerRuns: this.#configs.runs,
       watches: this.#tree.watches,
+      unwatched: this.#tree.unwatched,
       lastError: this.#lastError,
     };
   }
 
   /** Writes what the next server can use. */
   async save(): Promise<void> {
-    this.#snapshot.save(this.#programs);
+    this.#snapshot.save(this.#programs, this.#memo);
   }
 
   /** Writes by itself once things have calmed down: a server may be killed. */
@@ -143,7 +148,7 @@ export class FastScanner implements Scanner {
     this.#saveTimer ??= setTimeout(() => {
       this.#saveTimer = undefined;
       if (Date.now() - this.#lastScanMs < SAVE_CALM_MS) this.#saveLater();
-      else this.#snapshot.save(this.#programs);
+      else this.#snapshot.save(this.#programs, this.#memo);
     }, SAVE_AFTER_MS).unref();
   }
 
@@ -155,7 +160,7 @@ export class FastScanner implements Scanner {
 
   async scan(request: ScanRequest): Promise<ScanResult> {
     this.#scans++;
-    this.#snapshot.load();
+    this.#snapshot.load(this.#tree, this.#memo);
     if (request.language === 'assembler') return this.#noted(scanAssembler(request));
     if (this.#isDistrusted(request.cwd)) return this.#handOver(request, 'self-check-failed');
     const plan = planScan(request);
@@ -292,12 +297,13 @@ export class FastScanner implements Scanner {
     const { request, plan } = job;
     const tree = this.#tree;
     if (config.data.missing.some((path) => tree.directory(absolutePath('/', path)).exists)) return undefined;
-    const key = memoKey(request);
+    const key = memoKey(request, config.data.directories);
     const known = this.#remembers ? this.#memo.get(key) : undefined;
     if (known) {
       this.#memoHits++;
       return known;
     }
+    this.#snapshot.loadPrograms();
     const search = this.#searchOf(request, plan, config);
     const base = this.#bases.of(request, plan, config);
     this.#workspace.reset(base.macros);
@@ -311,7 +317,7 @@ export class FastScanner implements Scanner {
     });
     const preinclude = plan.hosted && plan.standardIncludes ? 'stdc-predef.h' : undefined;
     unit.walk(request.source, plan.imacros, preinclude, plan.includes);
-    const result = this.#resultOf(request, plan, unit, base.mode);
+    const result = this.#resultOf(request, plan, unit);
     this.#evaluated++;
     // The tree does not see what the assembler includes.
     if (!this.#includesForAssembler) this.#memo.set(key, result, unit, search);
@@ -341,16 +347,15 @@ export class FastScanner implements Scanner {
     return search;
   }
 
-  #resultOf(request: ScanRequest, plan: ScanPlan, unit: Unit, mode: number): ScanFound {
+  #resultOf(request: ScanRequest, plan: ScanPlan, unit: Unit): ScanFound {
     const files: string[] = [];
     const system: boolean[] = [];
     const extra = new Set<string>(unit.probed);
     let usesTime = false;
     this.#includesForAssembler = false;
-    for (const { path, file, system: isSystem } of unit.files) {
+    for (const { path, system: isSystem, marks } of unit.files) {
       files.push(withoutDot(path));
       system.push(isSystem);
-      const { marks } = this.#programs.of(file, mode)!;
       if (marks.time) usesTime = true;
       if (isSystem) continue;
       if (marks.pragma) throw new Stop('unsupported-directive', `${path}: _Pragma`, false);
@@ -372,7 +377,6 @@ export class FastScanner implements Scanner {
       get absent() {
         if (!absent) {
           absent = absentOf(searches);
-          // Remembered with the result, and larger than it.
           searches = [];
         }
         return absent;
@@ -380,16 +384,6 @@ export class FastScanner implements Scanner {
       usesTime,
     };
   }
-}
-
-/** Each once, in the order they were looked up. */
-function absentOf(searches: readonly Entry[]): string[] {
-  const entries = new Set<Entry>();
-  for (const entry of searches)
-    for (let at: Entry | undefined = entry; at && !entries.has(at); at = at.rest) entries.add(at);
-  const absent = new Set<string>();
-  for (const entry of entries) for (const path of entry.absent) absent.add(path);
-  return [...absent];
 }
 
 /** As gcc prints it: without a leading "./". */

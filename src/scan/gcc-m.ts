@@ -1,11 +1,13 @@
 // The scanner that asks the compiler itself: `gcc -M`, and `gcc -MM` for what counts as a system header. Slow and right;
-// the fast scanner hands over to it what it cannot decide.
+// the fast scanner hands over to it what it cannot decide. It remembers no unit. The names that would shadow what was found
+// (`absent`) are more than the compiler looked for, never fewer, but for those that hide behind macros; see shadowing.ts.
 import { statSync } from 'node:fs';
 import { assemblerDirs, findForAssembler, scanAssembler } from './assembler.ts';
 import { type Marks, marksOf } from './marks.ts';
 import { readFileOrUndefined } from './read-file.ts';
 import type { QueryRunner, Scanner, ScanRequest, ScanResult } from './scanner.ts';
 import { absolutePath } from './search.ts';
+import { type SearchOrder, type Spellings, searchOrderOf, shadowing, spellingsOf } from './shadowing.ts';
 
 /** The words behind the first colon of make rules as gcc writes them, unquoted. @returns undefined for anything else. */
 export function parseRule(text: string): string[] | undefined {
@@ -71,6 +73,7 @@ export function parseRule(text: string): string[] | undefined {
 interface Marked {
   readonly identity: string;
   readonly marks: Marks;
+  readonly spellings: Spellings;
 }
 
 /** Files remembered; the oldest go first. */
@@ -99,19 +102,19 @@ export class GccMScanner implements Scanner {
     const flags = request.flags.filter((flag) => !OUTPUT_ONLY.test(flag));
     // The messages are read.
     const env = new Map(request.env).set('LC_ALL', 'C');
-    const run = (flag: string) =>
-      this.#query(request.driver, [...flags, flag, '-MT', 'x', '-x', request.language, request.source], {
+    const run = (...more: string[]) =>
+      this.#query(request.driver, [...flags, ...more, '-MT', 'x', '-x', request.language, request.source], {
         cwd: request.cwd,
         env,
       });
-    const [all, own] = await Promise.all([run('-M'), this.#system ? run('-MM') : undefined]);
+    const [all, own] = await Promise.all([run('-M', '-v'), this.#system ? run('-MM') : undefined]);
     if (all.code !== 0 || (own && own.code !== 0)) {
       const said = all.stderr.toString();
       const missing = /: (?:fatal error|error): .*: No such file or directory/.test(said);
       return {
         kind: 'incomplete',
         reason: missing ? 'missing-file' : 'preprocessor-error',
-        detail: said.split('\n').find((line) => /error/.test(line)) ?? said,
+        detail: said.split('\n').find((line) => /error: /.test(line)) ?? said,
       };
     }
     const text = all.stdout.toString('utf8');
@@ -120,16 +123,31 @@ export class GccMScanner implements Scanner {
     const userFiles = own ? parseRule(own.stdout.toString('utf8')) : files;
     if (!files || !userFiles)
       return { kind: 'incomplete', reason: 'query-failed', detail: `gcc -M printed: ${text.slice(0, 80)}` };
-    return this.#found(request, files, systemOf(files, userFiles));
+    const order = searchOrderOf(all.stderr.toString());
+    if (!order)
+      return {
+        kind: 'incomplete',
+        reason: 'query-failed',
+        detail: `${request.driver} -v prints no search list`,
+      };
+    return this.#found(request, files, systemOf(files, userFiles), order);
   }
 
-  #found(request: ScanRequest, files: readonly string[], system: readonly boolean[]): ScanResult {
+  #found(
+    request: ScanRequest,
+    files: readonly string[],
+    system: readonly boolean[],
+    order: SearchOrder,
+  ): ScanResult {
+    const read: { readonly path: string; readonly spellings: Spellings }[] = [];
     const assembler = request.language === 'assembler-with-cpp';
     const extra: string[] = [];
     let usesTime = false;
     for (const [i, file] of files.entries()) {
-      const marks = this.#marksOf(absolutePath(request.cwd, file), assembler);
-      if (!marks) return { kind: 'incomplete', reason: 'unreadable-file', detail: file };
+      const marked = this.#marksOf(absolutePath(request.cwd, file), assembler);
+      if (!marked) return { kind: 'incomplete', reason: 'unreadable-file', detail: file };
+      const { marks, spellings } = marked;
+      read.push({ path: file, spellings });
       if (marks.time) usesTime = true;
       if (system[i]) continue;
       // -M does not expand text, and so does not see what a compile sees.
@@ -139,22 +157,25 @@ export class GccMScanner implements Scanner {
       if (!included) return { kind: 'incomplete', reason: 'asm-include', detail: file };
       extra.push(...included);
     }
-    return { kind: 'found', files, system, extra, absent: [], usesTime };
+    return { kind: 'found', files, system, extra, absent: shadowing(request.cwd, order, read), usesTime };
   }
 
-  #marksOf(path: string, assembler: boolean): Marks | undefined {
+  #marksOf(path: string, assembler: boolean): Marked | undefined {
     const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
     if (!stat?.isFile()) return undefined;
     const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
     const key = `${assembler ? 'S' : 'c'}${path}`;
     const known = this.#marked.get(key);
-    if (known?.identity === identity) return known.marks;
+    if (known?.identity === identity) return known;
     const bytes = readFileOrUndefined(path);
     if (!bytes) return undefined;
     const marks = marksOf(bytes, assembler);
+    // File names are UTF-8, what stands around them need not be.
+    const spellings = spellingsOf(bytes.toString('utf8'));
     if (this.#marked.size >= MARKED_MAX) this.#marked.delete(this.#marked.keys().next().value as string);
-    this.#marked.set(key, { identity, marks });
-    return marks;
+    const marked: Marked = { identity, marks, spellings };
+    this.#marked.set(key, marked);
+    return marked;
   }
 }
 

@@ -4,6 +4,7 @@ import { lexFile } from './lexer.ts';
 import { type Marks, marksOf } from './marks.ts';
 import { MODE } from './mode.ts';
 import type { Program } from './program.ts';
+import type { Entry, SearchNode } from './search.ts';
 import type { Symbols } from './symbols.ts';
 import { type FileEntry, identityText } from './tree.ts';
 
@@ -12,12 +13,18 @@ export class LoadedProgram {
   readonly program: Program;
   readonly mode: number;
   readonly marks: Marks;
+  /** The file's when this was made of it. */
+  readonly version: number;
+  /** By include directive: where the last search for it began, and what it gave. */
+  readonly starts: (SearchNode | undefined)[] = [];
+  readonly founds: (Entry | undefined)[] = [];
   readonly #conditions: Conditions;
   readonly #texts: (Expandable<boolean> | undefined)[] = [];
   readonly #operands: (Expandable<HeaderName> | undefined)[] = [];
 
-  constructor(program: Program, mode: number, marks: Marks, conditions: Conditions) {
+  constructor(program: Program, mode: number, marks: Marks, version: number, conditions: Conditions) {
     this.program = program;
+    this.version = version;
     this.mode = mode;
     this.marks = marks;
     this.#conditions = conditions;
@@ -93,7 +100,7 @@ export class Programs {
   #load(file: FileEntry, mode: number): LoadedProgram | undefined {
     if (file.kind !== 'file') return undefined;
     const known = this.#cache.program(file.path, identityText(file.identity!), mode);
-    if (known) return new LoadedProgram(known.program, mode, known.marks, this.#conditions);
+    if (known) return new LoadedProgram(known.program, mode, known.marks, file.version, this.#conditions);
     const content = file.content();
     if (!content) return undefined;
     this.#lexed++;
@@ -104,7 +111,7 @@ export class Programs {
     // What may yet change unseen is compared by its bytes.
     if (!file.settled) content.digest();
     content.release();
-    return new LoadedProgram(program, mode, marks, this.#conditions);
+    return new LoadedProgram(program, mode, marks, file.version, this.#conditions);
   }
 
   /** Whether anything was lexed since the last call. */

@@ -1,6 +1,7 @@
 // Include search as libcpp does it: chains of directories, and one entry per (start of the search, name as written). Two
 // includes are the same to the compiler when they share an entry, not when they name one file.
 
+import type { LoadedProgram } from './programs.ts';
 import { UnsupportedError } from './tokens.ts';
 import type { Directory, FileEntry, Tree } from './tree.ts';
 
@@ -14,6 +15,7 @@ export class SearchNode {
   /** In one of the chains, whose directories are looked at before each unit. */
   readonly inChain: boolean;
   readonly entries = new Map<string, Entry>();
+  readonly #below = new Map<string, string>();
 
   constructor(spelled: string, path: string, system: number, next: SearchNode | undefined, inChain = false) {
     this.spelled = spelled;
@@ -22,6 +24,42 @@ export class SearchNode {
     this.next = next;
     this.inChain = inChain;
   }
+
+  /** The spelled path of a directory below, the same string each time. */
+  below(directory: string): string {
+    let path = this.#below.get(directory);
+    if (path === undefined) {
+      path = join(this.spelled, directory);
+      this.#below.set(directory, path);
+    }
+    return path;
+  }
+}
+
+/** A directory as it was spelled. */
+export interface Place {
+  readonly spelled: string;
+}
+
+/** The names a search passed over, and the search it went on as. */
+export interface Way {
+  readonly name: string;
+  /** Spelled paths that were not there, or places where the name was not. */
+  readonly absent: readonly (Place | string)[];
+  readonly rest: Way | undefined;
+  /** As FileEntry's. */
+  row: number;
+}
+
+/** Spelled paths that were not there, each once, in the order they were looked up. */
+export function absentOf(searches: readonly Way[]): string[] {
+  const ways = new Set<Way>();
+  for (const search of searches)
+    for (let at: Way | undefined = search; at && !ways.has(at); at = at.rest) ways.add(at);
+  const absent = new Set<string>();
+  for (const { name, absent: places } of ways)
+    for (const place of places) absent.add(typeof place === 'string' ? place : join(place.spelled, name));
+  return [...absent];
 }
 
 /** An entry and those its search went on to. */
@@ -33,6 +71,7 @@ export function* wayOf(entry: Entry): Generator<Entry> {
 export interface Entry {
   /** The entry that counts: another one when the search went on into a chain's head. */
   readonly final: Entry;
+  readonly name: string;
   readonly node: SearchNode | undefined;
   /** Undefined: not found. */
   readonly file: FileEntry | undefined;
@@ -46,10 +85,16 @@ export interface Entry {
   skipped: readonly FileEntry[];
   /** Precompiled headers where the search came by. */
   precompiled: readonly string[];
-  /** Spelled paths that were not there. */
-  absent: readonly string[];
+  /** As Way's. */
+  absent: readonly (Place | string)[];
   /** The tree's when the search was made. */
   shape: number;
+  /** The tree's when the search was last found to hold. */
+  epoch: number;
+  /** The file's program that was used last, if the file is still what it was. */
+  loaded: LoadedProgram | undefined;
+  /** As FileEntry's. */
+  row: number;
   unit: number;
   stacked: boolean;
   once: boolean;
@@ -91,7 +136,7 @@ interface Notes {
   readonly directories: Directory[];
   readonly skipped: FileEntry[];
   readonly precompiled: string[];
-  readonly absent: string[];
+  readonly absent: (Place | string)[];
 }
 
 interface Candidate {
@@ -207,8 +252,13 @@ export class Search {
   /** What a search from `node` gives; the file of its `final` is undefined when there is none. */
   find(node: SearchNode, name: string): Entry {
     const known = node.entries.get(name);
-    if (known && this.#holds(known)) return known;
+    if (known && (this.stillHolds(known) || this.#holds(known))) return known;
     return this.#search(node, name);
+  }
+
+  /** Nothing needs to be looked at: that was done in this epoch, and nothing was found changed since. */
+  stillHolds(entry: Entry): boolean {
+    return entry.epoch === this.#tree.epoch && entry.shape === this.#tree.shape;
   }
 
   #holds(entry: Entry): boolean {
@@ -219,7 +269,9 @@ export class Search {
     for (const file of entry.skipped) if (file.epoch !== tree.epoch) tree.validateFile(file);
     const { file, rest } = entry;
     if (file && file.epoch !== tree.epoch) tree.validateFile(file);
-    return entry.shape === tree.shape && (rest === undefined || this.#holds(rest));
+    if (entry.shape !== tree.shape || (rest !== undefined && !this.#holds(rest))) return false;
+    entry.epoch = tree.epoch;
+    return true;
   }
 
   #search(start: SearchNode, name: string): Entry {
@@ -264,10 +316,12 @@ export class Search {
       old.precompiled = found.precompiled;
       old.absent = found.absent;
       old.shape = this.#tree.shape;
+      old.epoch = -1;
       return old;
     }
     const entry: Mutable = {
       final: undefined,
+      name,
       node: found.node,
       file: found.file,
       rest: found.rest,
@@ -277,6 +331,9 @@ export class Search {
       precompiled: found.precompiled,
       absent: found.absent,
       shape: this.#tree.shape,
+      epoch: -1,
+      loaded: undefined,
+      row: -1,
       unit: -1,
       stacked: false,
       once: false,
@@ -299,27 +356,28 @@ export class Search {
     const first = tree.directory(rooted ? '/' : node.path);
     const known = node.inChain && !rooted;
     let directory: Directory | undefined = first;
-    let reached = rooted ? '/' : node.spelled;
-    for (const part of parts) {
+    for (const [i, part] of parts.entries()) {
       if (directory !== first || !known) directories.push(directory);
       if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
-      reached = part === '' ? reached : join(reached, part);
       directory = tree.child(directory, part);
       if (!directory?.exists) {
         if (directory) directories.push(directory);
-        absent.push(reached);
+        const below = parts
+          .slice(0, i + 1)
+          .filter((name) => name !== '')
+          .join('/');
+        absent.push(rooted ? `/${below}` : node.below(below));
         return undefined;
       }
     }
     if (directory !== first || !known) directories.push(directory);
     if (directory.unlistable) throw new UnsupportedError(`${directory.path} cannot be listed`);
     const pch = `${last}.gch`;
-    directory.asked.add(pch);
     if (directory.names.has(pch)) precompiled.push(`${rooted ? name : join(node.spelled, name)}.gch`);
     const file = directory.exists ? tree.file(directory, last) : undefined;
     if (file && file.kind !== 'directory' && file.kind !== 'gone') return file;
     if (file) skipped.push(file);
-    absent.push(rooted ? name : join(node.spelled, name));
+    absent.push(rooted ? name : node);
     return undefined;
   }
 

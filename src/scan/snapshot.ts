@@ -1,10 +1,11 @@
 // What outlives a server: the compiler's answers and lexed files. A file that is damaged, or of another version, counts as
 // missing.
 //
-// Form of both files (version 2): "gg-scan VERSION SHA256\n", then what the sum is over. `answers`: JSON, key to answers.
+// Form of the files (version 3): "gg-scan VERSION SHA256\n", then what the sum is over. `answers`: JSON, key to answers.
 // `programs`: JSON of the symbols in the order of their numbers, "\n", then one line per program
 //   PATH "\t" IDENTITY "\t" MODE "\t" OFFSET "\t" COUNT "\t" JSON of the rest
 // an empty line, and the operations of all programs as 32-bit little-endian integers (OFFSET and COUNT count those).
+// `units`: see unit-snapshot.ts.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { endianness } from 'node:os';
@@ -14,15 +15,21 @@ import type { Marks } from './marks.ts';
 import type { Program } from './program.ts';
 import type { ProgramCache, Programs } from './programs.ts';
 import type { Symbols } from './symbols.ts';
-import { identityText } from './tree.ts';
+import { identityText, type Tree } from './tree.ts';
+import type { UnitMemo } from './unit-memo.ts';
+import { readUnits, writeUnits } from './unit-snapshot.ts';
 
-const VERSION = 2;
+const VERSION = 3;
 const ANSWERS = 'answers';
 const PROGRAMS = 'programs';
+const UNITS = 'units';
 /** Flag sets remembered; the oldest go first. */
 const CONFIGS_MAX = 500;
 /** Bytes of `programs`; beyond it only what this server used is kept. */
 const PROGRAMS_BYTES_MAX = 128 * 1024 * 1024;
+
+/** Bytes of `units`; beyond it the younger half is kept. */
+const UNITS_BYTES_MAX = 64 * 1024 * 1024;
 
 interface Rest {
   readonly includes: Program['includes'];
@@ -47,6 +54,7 @@ export class Snapshot implements ConfigCache, ProgramCache {
   /** By mode and path. */
   #programs = new Map<string, Stored>();
   #loaded = false;
+  #programsLoaded = false;
   #configsChanged = false;
 
   constructor(directory: string | undefined, symbols: Symbols) {
@@ -54,12 +62,24 @@ export class Snapshot implements ConfigCache, ProgramCache {
     this.#symbols = symbols;
   }
 
-  /** To be called before any symbol is made: the stored numbers are the numbers of this process then. */
-  load(): void {
+  /** To be called before any look at the disk. */
+  load(tree: Tree, memo: UnitMemo): void {
     if (this.#loaded) return;
     this.#loaded = true;
     const answers = this.#read(ANSWERS);
     if (answers) this.#configs = new Map(Object.entries(JSON.parse(answers.toString()) as object));
+    const units = this.#read(UNITS);
+    try {
+      if (units) readUnits(units, tree, memo);
+    } catch {
+      // Not ours, whatever its sum says: units are evaluated again.
+    }
+  }
+
+  /** To be called before any symbol is made: the stored numbers are the numbers of this process then. */
+  loadPrograms(): void {
+    if (this.#programsLoaded) return;
+    this.#programsLoaded = true;
     const programs = this.#read(PROGRAMS);
     if (programs && endianness() === 'LE') this.#readPrograms(programs);
   }
@@ -91,7 +111,7 @@ export class Snapshot implements ConfigCache, ProgramCache {
   }
 
   /** Writes what is new; does nothing without a directory. @throws never: a cache that cannot be written is no loss. */
-  save(programs: Programs): void {
+  save(programs: Programs, memo: UnitMemo): void {
     if (this.#directory === undefined) return;
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
@@ -99,6 +119,7 @@ export class Snapshot implements ConfigCache, ProgramCache {
         this.#write(ANSWERS, Buffer.from(JSON.stringify(Object.fromEntries(this.#configs))));
       this.#configsChanged = false;
       if (programs.takeNews() && endianness() === 'LE') this.#writePrograms(programs);
+      if (memo.takeNews()) this.#writeUnits(memo);
     } catch {
       // A full or read-only disk: the next server lexes again.
     }
@@ -173,6 +194,16 @@ export class Snapshot implements ConfigCache, ProgramCache {
     const body = this.#programsBody(all);
     this.#write(PROGRAMS, body.length > PROGRAMS_BYTES_MAX ? this.#programsBody(used) : body);
     this.#programs = all;
+  }
+
+  #writeUnits(memo: UnitMemo): void {
+    let units = memo.size;
+    let body = writeUnits(memo, units);
+    while (body.length > UNITS_BYTES_MAX) {
+      units >>= 1;
+      body = writeUnits(memo, units);
+    }
+    this.#write(UNITS, body);
   }
 
   #programsBody(programs: ReadonlyMap<string, Stored>): Buffer {

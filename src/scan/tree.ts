@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { setImmediate } from 'node:timers';
 import { isLocal } from './file-systems.ts';
-import { MountTable, startWatch } from './watching.ts';
+import { isBelow, MountTable, startWatch } from './watching.ts';
 
 /** A file this young when it was read may change again without its times showing it (they tick every few ms). */
 const RACY_MS = 100;
@@ -28,6 +28,8 @@ const WATCHES_MAX = 4096;
 const EVENTS_IN_A_TURN_MAX = 4096;
 /** Names that changed in a directory before it is listed anew instead of looked at one by one. */
 const CHANGED_NAMES_MAX = 32;
+/** Nothing is looked at in this epoch: what bears its number was seen by an earlier server. */
+const RESTORED_EPOCH = 0;
 /** Larger files are no sources; gcc -M may have them. */
 const FILE_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -63,7 +65,7 @@ export class Content {
   }
 }
 
-interface Identity {
+export interface Identity {
   readonly dev: number;
   readonly ino: number;
   readonly sizeBytes: number;
@@ -98,6 +100,23 @@ export function identityText(identity: Identity): string {
   return `${identity.dev}:${identity.ino}:${identity.sizeBytes}:${identity.mtimeMs}:${identity.ctimeMs}`;
 }
 
+/** A file or directory as the next server needs to know it. */
+export interface SeenFile {
+  readonly kind: FileEntry['kind'];
+  readonly identity: Identity | undefined;
+}
+
+export interface SeenDirectory {
+  readonly exists: boolean;
+  readonly unlistable: boolean;
+  readonly dev: number;
+  readonly ino: number;
+  readonly birthtimeMs: number;
+  /** Names asked for that were there, and that were not. */
+  readonly there: readonly string[];
+  readonly absent: readonly string[];
+}
+
 /** A name that was found in a listing. */
 export class FileEntry {
   readonly directory: Directory;
@@ -106,13 +125,15 @@ export class FileEntry {
   epoch = -1;
   /** For collecting each entry once: the number of the collection it was last in. */
   collection = 0;
+  /** Its number in the memory of units; -1: none. */
+  row = -1;
   /** Set by a watch: look again. */
   dirty = true;
   kind: 'file' | 'directory' | 'other' | 'gone' = 'gone';
   identity: Identity | undefined;
   /** Another way leads to the bytes: a watch on the directory does not vouch for them. */
   aliased = false;
-  /** Goes up whenever what the entry stands for changed. */
+  /** Goes up whenever what the entry stands for changed; it never goes down. */
   version = 0;
   #content: Content | undefined;
   #readAtMs = 0;
@@ -122,6 +143,19 @@ export class FileEntry {
     this.directory = directory;
     this.name = name;
     this.path = directory.path === '/' ? `/${name}` : `${directory.path}/${name}`;
+  }
+
+  /** Its identity tells all there is to know: it was never read, or long enough after its last change. */
+  get storable(): boolean {
+    return this.kind !== 'file' || this.#readAtMs === 0 || this.settled;
+  }
+
+  /** What an earlier server saw; to be looked at before it is believed. */
+  restore(seen: SeenFile): void {
+    this.epoch = RESTORED_EPOCH;
+    this.kind = seen.kind;
+    this.identity = seen.identity;
+    this.version = 1;
   }
 
   /** @returns true when the entry is not what it was. */
@@ -169,26 +203,40 @@ export class FileEntry {
   }
 }
 
+const PRECOMPILED = '.gch';
+
+/** @returns the header that a precompiled one is of. */
+function precompiledOf(name: string): string {
+  return name.slice(0, -PRECOMPILED.length);
+}
+
 /** A directory's listing; of a path that is no directory it is empty. */
 export class Directory {
   readonly path: string;
   epoch = -1;
   /** As FileEntry's. */
   collection = 0;
+  row = -1;
   dev = -1;
   ino = -1;
   /** Inode numbers come back; together with this they do not. */
   birthtimeMs = 0;
   exists = false;
+  /** Goes up when another directory stands there, or none, or a name that was ever asked for appeared or vanished. */
+  changes = 0;
   /** It exists and cannot be listed. */
   unlistable = false;
   local = true;
   names: Set<string> = new Set();
   readonly files = new Map<string, FileEntry>();
-  /** Names ever asked for, found or not. */
+  /** Names ever asked for, found or not; with each goes its precompiled header's. */
   readonly asked = new Set<string>();
   readonly children = new Map<string, Directory>();
   watcher: FSWatcher | undefined;
+  /** Not below the roots of watches; holds for this directory, not for another that comes to stand here. */
+  unwatchable = false;
+  /** It would be watched if there were watches left. */
+  unwatched = false;
   /** Names a watch reported since the last look; `all` when there were too many. */
   readonly changed = new Set<string>();
   changedAll = true;
@@ -204,6 +252,45 @@ export class Directory {
   realPath(name: string): string {
     this.#real ??= realpathSync.native(this.path);
     return this.#real === '/' ? `/${name}` : `${this.#real}/${name}`;
+  }
+
+  wasAsked(name: string): boolean {
+    return this.asked.has(name) || (name.endsWith(PRECOMPILED) && this.asked.has(precompiledOf(name)));
+  }
+
+  /** @returns whether a name that was asked for stands in one of the listings, this one's and an earlier one's, only. */
+  askedDiffers(before: ReadonlySet<string>): boolean {
+    const { names, asked } = this;
+    for (const name of asked) if (before.has(name) !== names.has(name)) return true;
+    for (const name of names)
+      if (name.endsWith(PRECOMPILED) && !before.has(name) && asked.has(precompiledOf(name))) return true;
+    for (const name of before)
+      if (name.endsWith(PRECOMPILED) && !names.has(name) && asked.has(precompiledOf(name))) return true;
+    return false;
+  }
+
+  /** What the next server needs to know. */
+  seen(): SeenDirectory {
+    const { exists, unlistable, dev, ino, birthtimeMs, names, asked } = this;
+    const there: string[] = [];
+    const absent: string[] = [];
+    for (const name of asked) (names.has(name) ? there : absent).push(name);
+    for (const name of names)
+      if (name.endsWith(PRECOMPILED) && !asked.has(name) && asked.has(precompiledOf(name))) there.push(name);
+    return { exists, unlistable, dev, ino, birthtimeMs, there, absent };
+  }
+
+  /** What an earlier server saw; to be looked at before it is believed. */
+  restore(seen: SeenDirectory): void {
+    this.epoch = RESTORED_EPOCH;
+    this.exists = seen.exists;
+    this.unlistable = seen.unlistable;
+    this.dev = seen.dev;
+    this.ino = seen.ino;
+    this.birthtimeMs = seen.birthtimeMs;
+    this.names = new Set(seen.there);
+    for (const name of seen.there) this.asked.add(name);
+    for (const name of seen.absent) this.asked.add(name);
   }
 
   forgetRealPath(): void {
@@ -223,14 +310,17 @@ export class Tree {
   readonly #birthDevices = new Set<number>();
   #watches = 0;
   #watchesRefused = false;
+  #unwatched = 0;
+  readonly #watchesMax: number;
   #eventsThisTurn = 0;
   /** Everything below counts as unseen before this epoch. */
-  epoch = 0;
+  epoch = RESTORED_EPOCH + 1;
   /** Goes up when a name that was ever asked for appeared or vanished. */
   shape = 0;
 
   /** @param watchRoots where watches may vouch for files; see watching.ts. */
-  constructor(watchRoots: readonly string[]) {
+  constructor(watchRoots: readonly string[], watchesMax: number = WATCHES_MAX) {
+    this.#watchesMax = watchesMax;
     this.#watchRoots = watchRoots;
     this.#mounts.changed();
   }
@@ -246,6 +336,11 @@ export class Tree {
     return this.#watches;
   }
 
+  /** Directories that are looked at, file by file, since there was no watch left for them. */
+  get unwatched(): number {
+    return this.#unwatched;
+  }
+
   close(): void {
     for (const directory of this.#directories.values()) this.#unwatch(directory);
   }
@@ -259,6 +354,22 @@ export class Tree {
     }
     if (directory.epoch !== this.epoch) this.validate(directory);
     return directory;
+  }
+
+  /** Takes over what an earlier server saw. @throws when this one has looked there already. */
+  restoreDirectory(path: string, seen: SeenDirectory): Directory {
+    if (this.#directories.has(path)) throw new Error(`${path} is known already`);
+    const directory = new Directory(path);
+    directory.restore(seen);
+    this.#directories.set(path, directory);
+    return directory;
+  }
+
+  restoreFile(directory: Directory, name: string, seen: SeenFile): FileEntry {
+    const file = new FileEntry(directory, name);
+    file.restore(seen);
+    directory.files.set(name, file);
+    return file;
   }
 
   /** A directory below another. @returns undefined when nothing has that name; else it may not exist all the same. */
@@ -305,6 +416,7 @@ export class Tree {
   }
 
   validate(directory: Directory): void {
+    const restored = directory.epoch === RESTORED_EPOCH;
     directory.epoch = this.epoch;
     const stat = statSync(directory.path, { throwIfNoEntry: false });
     if (!stat?.isDirectory()) {
@@ -313,6 +425,7 @@ export class Tree {
         directory.names = new Set();
         this.#unwatch(directory);
         this.#forget(directory);
+        directory.changes++;
         this.shape++;
       }
       return;
@@ -325,6 +438,7 @@ export class Tree {
       stat.birthtimeMs !== directory.birthtimeMs
     ) {
       if (directory.exists || directory.asked.size > 0) this.shape++;
+      directory.changes++;
       this.#unwatch(directory);
       this.#forget(directory);
       directory.exists = true;
@@ -335,6 +449,7 @@ export class Tree {
       this.#list(directory, stat);
       return;
     }
+    if (restored) directory.local = isLocal(directory.path, stat.dev);
     if (directory.watcher) {
       if (directory.changedAll) this.#list(directory, stat);
       else if (directory.changed.size > 0) this.#lookAtChanged(directory);
@@ -351,6 +466,7 @@ export class Tree {
   /** Another directory stands there now. */
   #forget(directory: Directory): void {
     directory.forgetRealPath();
+    directory.unwatchable = false;
     for (const file of directory.files.values()) file.dirty = true;
   }
 
@@ -360,6 +476,7 @@ export class Tree {
     directory.mtimeMs = stat.mtimeMs;
     directory.ctimeMs = stat.ctimeMs;
     directory.listedAtMs = Date.now();
+    const wasUnlistable = directory.unlistable;
     let names: string[];
     try {
       names = readdirSync(directory.path);
@@ -370,11 +487,10 @@ export class Tree {
     }
     const before = directory.names;
     directory.names = new Set(names);
-    for (const name of directory.asked) {
-      if (before.has(name) !== directory.names.has(name)) {
-        this.shape++;
-        break;
-      }
+    if (directory.unlistable !== wasUnlistable) directory.changes++;
+    if (directory.askedDiffers(before)) {
+      directory.changes++;
+      this.shape++;
     }
     for (const file of directory.files.values()) file.dirty = true;
   }
@@ -386,19 +502,29 @@ export class Tree {
       if (there === was) continue;
       if (there) directory.names.add(name);
       else directory.names.delete(name);
-      if (directory.asked.has(name)) this.shape++;
+      if (!directory.wasAsked(name)) continue;
+      directory.changes++;
+      this.shape++;
     }
     directory.changed.clear();
   }
 
   #watch(directory: Directory, stat: Stats): void {
-    if (!directory.local || this.#watchesRefused || this.#watches >= WATCHES_MAX) return;
+    if (directory.unwatchable || !directory.local) return;
+    if (this.#watchesRefused || this.#watches >= this.#watchesMax) {
+      if (!directory.unwatched && isBelow(directory.path, this.#watchRoots)) {
+        directory.unwatched = true;
+        this.#unwatched++;
+      }
+      return;
+    }
     if (stat.birthtimeMs === 0 && !this.#birthDevices.has(stat.dev)) return;
     const watcher = startWatch(directory.path, stat, this.#watchRoots, (name) =>
       this.#event(directory, name),
     );
     if (watcher === 'refused') this.#watchesRefused = true;
-    if (!watcher || watcher === 'refused') return;
+    if (watcher === 'unwatchable') directory.unwatchable = true;
+    if (typeof watcher !== 'object') return;
     watcher.on('error', () => this.#unwatch(directory));
     directory.watcher = watcher;
     this.#watches++;

@@ -2,6 +2,7 @@
 import type { Conditions, Expandable, HeaderName, Scene } from './conditions.ts';
 import type { Config } from './config.ts';
 import { ConditionError } from './expression.ts';
+import type { Marks } from './marks.ts';
 import { MODE } from './mode.ts';
 import { type Include, OP, OP_STRIDE } from './program.ts';
 import type { LoadedProgram, Programs } from './programs.ts';
@@ -23,6 +24,7 @@ export interface Listed {
   readonly path: string;
   readonly file: FileEntry;
   readonly system: boolean;
+  readonly marks: Marks;
 }
 
 export interface UnitParts {
@@ -59,6 +61,8 @@ export class Unit implements Scene {
   readonly #besides = new Map<string, SearchNode>();
   /** Files to be read only once. */
   readonly #once: Entry[] = [];
+  /** Bytes of each of them. */
+  readonly #onceSizes = new Set<number>();
   readonly #pushed = new Map<number, number[]>();
   #frame: Frame | undefined;
   #includes = 0;
@@ -84,8 +88,9 @@ export class Unit implements Scene {
   ): void {
     const main = this.#find(this.#search.nowhere, source);
     if (!main.file) throw new Stop('missing-file', source, false);
+    const program = this.#program(main, 0);
     main.stacked = true;
-    this.#list(main, 0);
+    this.#list(main, 0, program);
     const frame: Frame = { entry: main, depth: 0, system: 0 };
     this.#frame = frame;
     const start = this.#beside('./', 0);
@@ -95,7 +100,7 @@ export class Unit implements Scene {
       if (entry.file) this.#stack(entry, false, frame);
     }
     for (const name of includes) this.#include(start, name, false, frame);
-    this.#run(this.#program(main, 0), frame);
+    this.#run(program, frame);
   }
 
   hasInclude(header: HeaderName, next: boolean): boolean {
@@ -115,6 +120,10 @@ export class Unit implements Scene {
       if (error instanceof UnsupportedError) throw new Stop('unreadable-file', error.message, true);
       throw error;
     }
+    return this.#final(entry);
+  }
+
+  #final(entry: Entry): Entry {
     if (entry.unit !== this.#number) this.#adopt(entry);
     const { final } = entry;
     if (final !== entry && final.unit !== this.#number) this.#adopt(final);
@@ -157,7 +166,10 @@ export class Unit implements Scene {
 
   #include(start: SearchNode, name: string, once: boolean, frame: Frame): void {
     const node = name.startsWith('/') ? this.#search.nowhere : start;
-    const entry = this.#find(node, name);
+    this.#read(this.#find(node, name), name, once, frame);
+  }
+
+  #read(entry: Entry, name: string, once: boolean, frame: Frame): void {
     if (entry.file) this.#stack(entry, once, frame);
     // gcc passes silently over an #include of what __has_include has looked for in vain.
     else if (!entry.denied) throw new Stop('missing-file', name, false);
@@ -166,7 +178,11 @@ export class Unit implements Scene {
   #program(entry: Entry, system: number): LoadedProgram {
     // Strict C90 has line comments in system headers.
     const mode = system > 0 ? this.mode | MODE.lineComments : this.mode;
-    const program = this.#parts.programs.of(entry.file!, mode);
+    const file = entry.file!;
+    const last = entry.loaded;
+    let program = last;
+    if (last?.mode !== mode || last.version !== file.version) program = this.#parts.programs.of(file, mode);
+    entry.loaded = program;
     this.#parts.workspace.grow();
     this.macros = this.#parts.workspace.macros;
     if (!program) throw new Stop('unreadable-file', entry.path, true);
@@ -192,7 +208,7 @@ export class Unit implements Scene {
       entry.stacked = true;
       // Where a system header is lexed another way it may have another guard.
       entry.guard = this.mode & MODE.lineComments ? guard : -1;
-      this.#list(entry, system);
+      this.#list(entry, system, program);
     }
     const frame: Frame = { entry, depth: from.depth + 1, system };
     this.#frame = frame;
@@ -202,19 +218,21 @@ export class Unit implements Scene {
     this.depth = from.depth;
   }
 
-  #list(entry: Entry, system: number): void {
-    this.files.push({ path: entry.path, file: entry.file!, system: system > 0 });
+  #list(entry: Entry, system: number, { marks }: LoadedProgram): void {
+    this.files.push({ path: entry.path, file: entry.file!, system: system > 0, marks });
   }
 
   #markOnce(entry: Entry): void {
     if (entry.once) return;
     entry.once = true;
     this.#once.push(entry);
+    if (entry.file) this.#onceSizes.add(entry.file.identity!.sizeBytes);
   }
 
   /** Equal in size, time (in seconds) and bytes to a file that is read once: the same file to the compiler. */
   #isTwin(entry: Entry, once: boolean): boolean {
     const mine = entry.file!.identity!;
+    if (!once && !this.#onceSizes.has(mine.sizeBytes)) return false;
     const candidates = once ? this.searches : this.#once;
     for (const other of candidates) {
       if (other === entry || !other.file || other.final !== other) continue;
@@ -330,7 +348,18 @@ export class Unit implements Scene {
       header =
         conditions.known(operand, this) ?? this.#guarded(frame, () => conditions.header(operand, this));
     } else header = include as HeaderName;
-    const start = this.#start(header, include.directive === 'include_next', frame);
-    this.#include(start, header.name, include.directive === 'import', frame);
+    const place = this.#start(header, include.directive === 'include_next', frame);
+    const start = header.name.startsWith('/') ? this.#search.nowhere : place;
+    const once = include.directive === 'import';
+    if (include.form === 'macro') return this.#read(this.#find(start, header.name), header.name, once, frame);
+    const last = loaded.founds[index];
+    let entry: Entry;
+    if (last && loaded.starts[index] === start && this.#search.stillHolds(last)) entry = this.#final(last);
+    else {
+      entry = this.#find(start, header.name);
+      loaded.starts[index] = start;
+      loaded.founds[index] = start.entries.get(header.name);
+    }
+    this.#read(entry, header.name, once, frame);
   }
 }

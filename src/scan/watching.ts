@@ -24,27 +24,28 @@ const OTHERS_WRITE = 0o022;
 /** Bytes of a mount table; a larger one counts as changed each time. */
 const MOUNT_TABLE_BYTES_MAX = 256 * 1024;
 
-function mayWatch(realPath: string, stat: Stats, roots: readonly string[]): boolean {
-  if ((stat.mode & OTHERS_WRITE) !== 0) return false;
-  return roots.some((root) => realPath === root || realPath.startsWith(`${root}/`));
+export function isBelow(path: string, roots: readonly string[]): boolean {
+  return roots.some((root) => path === root || path.startsWith(`${root}/`));
 }
 
 /**
  * @param path of the directory that `stat` is of.
  * @param event gets a name in the directory; undefined when the directory itself moved or went; null when not known.
- * @returns 'refused' when the user's limit is reached, undefined for what is not to be watched.
+ * @returns 'refused' when the user's limit is reached, 'unwatchable' for a place that is never watched, undefined when it
+ *   cannot be done now.
  */
 export function startWatch(
   path: string,
   stat: Stats,
   roots: readonly string[],
   event: (name: string | null | undefined) => void,
-): FSWatcher | 'refused' | undefined {
-  if (roots.length === 0) return undefined;
+): FSWatcher | 'refused' | 'unwatchable' | undefined {
+  if (roots.length === 0) return 'unwatchable';
   try {
     // Watches of one inode share the path of the first, whose last part names the directory in events of its own.
     const real = realpathSync.native(path);
-    if (!mayWatch(real, stat, roots)) return undefined;
+    if (!isBelow(real, roots)) return 'unwatchable';
+    if ((stat.mode & OTHERS_WRITE) !== 0) return undefined;
     const self = basename(real);
     const watcher = watch(real, { persistent: false }, (_, name) => event(name === self ? undefined : name));
     const watched = statSync(real, { throwIfNoEntry: false });

@@ -189,3 +189,27 @@ test('mounts over a file and over a directory', {
     rig.remove();
   }
 });
+
+test('where watches run out, directories are looked at, and counted', async () => {
+  const rig = makeRig();
+  const watchesMax = 2;
+  const scanner = makeScanner({ watch: true, watchRoots: [rig.directory], watchesMax });
+  try {
+    rig.write({
+      'a.c': '#include "a/x.h"\n#include "b/x.h"\n#include "c/x.h"\n#include "d/x.h"\n',
+      ...Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [`${name}/x.h`, '\n'])),
+      'y.h': '',
+    });
+    const request = rig.request('a.c');
+    await scanner.scan(request);
+    for (const name of ['a', 'b', 'c', 'd']) {
+      rig.write({ [`${name}/x.h`]: '#include "../y.h"\n' });
+      assert.deepEqual(listing(await scanner.scan(request)), listing(await gccM.scan(request)), name);
+      const { watches, unwatched } = scanner.stats();
+      assert.ok(watches <= watchesMax && unwatched >= 2, `${watches} ${unwatched}`);
+    }
+  } finally {
+    await scanner.close();
+    rig.remove();
+  }
+});

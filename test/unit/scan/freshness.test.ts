@@ -41,13 +41,26 @@ const BODIES = [
   '#pragma once\n',
 ];
 
-for (const watch of [true, false]) {
-  for (const seed of [3, 9, 10]) {
-    test(`changes between scans, ${watch ? 'watched' : 'looked at'}, seed ${seed}`, async () => {
+/** Milliseconds until a file's times can be trusted, so that it is written for the next server. */
+const SETTLE_MS = 110;
+
+for (const [watch, restart, seeds] of [
+  [true, false, [3, 9, 10]],
+  [false, false, [3, 9, 10]],
+  [true, true, [4, 5]],
+  [false, true, [6]],
+] as const) {
+  for (const seed of seeds) {
+    const between = restart ? 'servers' : 'scans';
+    test(`changes between ${between}, ${watch ? 'watched' : 'looked at'}, seed ${seed}`, async () => {
       const rig = makeRig();
       const next = random(seed * 7919);
       const pick = <T>(list: readonly T[]): T => list[next(list.length)]!;
-      const scanner = makeScanner({ watch, watchRoots: [rig.directory] });
+      const cacheDir = join(rig.directory, 'cache');
+      const start = () =>
+        makeScanner({ watch, watchRoots: [rig.directory], ...(restart ? { cacheDir } : {}) });
+      let scanner = start();
+      let hits = 0;
       try {
         rig.write({
           'x.c': '#include <a.h>\n#include "d.h"\n#include <sub/c.h>\n',
@@ -88,6 +101,18 @@ for (const watch of [true, false]) {
           } catch {
             // The step cannot be done; another one will.
           }
+          if (restart && step % 4 === 0) {
+            await scanner.scan(rig.request('x.c', FLAGS));
+            await scanner.scan(rig.request('y.c', FLAGS));
+            await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+            await scanner.scan(rig.request('x.c', FLAGS));
+            await scanner.scan(rig.request('y.c', FLAGS));
+          }
+          if (restart) {
+            hits += scanner.stats().memoHits;
+            await scanner.close();
+            scanner = start();
+          }
           const request = rig.request(pick(['x.c', 'y.c']), FLAGS);
           const ours = await scanner.scan(request);
           assert.deepEqual(
@@ -96,6 +121,7 @@ for (const watch of [true, false]) {
             `step ${step} ${request.source}\n${log.slice(-6).join('\n')}\n${ours.kind === 'incomplete' ? ours.detail : ''}`,
           );
         }
+        if (restart) assert.ok(hits > 0);
       } finally {
         await scanner.close();
         rig.remove();
