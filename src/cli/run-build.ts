@@ -16,6 +16,8 @@ import { endTree } from './process-tree.ts';
 import { engineChoice, type Settings } from './settings.ts';
 
 const PREFETCH_SLOTS_PER_CORE = 4;
+/** Of files that something is wrong with. */
+const LINES_MAX = 10;
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** What a shell says of a command that Ctrl-C ended. */
 const INTERRUPTED = 128 + constants.signals.SIGINT;
@@ -159,6 +161,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
         jobs: build.jobs ?? settings.jobs,
         sandbox: settings.sandbox,
         engine: engineChoice(settings, process.env),
+        ...(options.force ? { command: command.join('\0') } : {}),
       },
       'begun',
     );
@@ -257,9 +260,13 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
   reporter.end(finished.bypasses, finished.notes);
   client.close();
   if (code !== 0) return code;
-  if (reporter.counts.failed > 0) return build.failureCode;
+  for (const path of finished.owed.slice(0, LINES_MAX))
+    reporter.line(
+      `${path}: an earlier build failed to make it, and this one took it for made: remove what its recipe left`,
+    );
+  if (reporter.counts.failed + finished.owed.length > 0) return build.failureCode;
   if (finished.left.length > 0) {
-    for (const path of finished.left.slice(0, 10)) reporter.line(`${path}: still a placeholder`);
+    for (const path of finished.left.slice(0, LINES_MAX)) reporter.line(`${path}: still a placeholder`);
     return EXIT.left;
   }
   return EXIT.ok;

@@ -20,6 +20,7 @@ import { Forcer } from '../session/forcer.ts';
 import { History } from '../session/history.ts';
 import { Journal } from '../session/journal.ts';
 import { neededBy } from '../session/needed.ts';
+import { Owed } from '../session/owed.ts';
 import { SelfCheck } from '../session/self-check.ts';
 import { SessionServer } from '../session/server.ts';
 import { Session } from '../session/session.ts';
@@ -88,6 +89,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   });
   const journal = new Journal(join(stateDir, 'journal'));
   const history = new History(join(stateDir, 'history.jsonl'));
+  const owed = new Owed({ file: join(stateDir, 'owed.json'), journal, store, digests });
   const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
   const sandbox = new Sandbox(store, runner, (tool, path) => toolchains.of(tool, path));
   const selfCheck = new SelfCheck({
@@ -152,6 +154,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     openEngine: (choice, session, inFlightMax) => engines.open(choice, session, inFlightMax),
     journal,
     history,
+    owed,
     sessions,
     detached,
     selfCheck,

@@ -2,7 +2,7 @@
 // without a build tool above it, or below a configure script, is answered with the real result.
 import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { isRedirected, looksAtStatus } from './recipe.ts';
+import { isPassedThrough, isRedirected, looksAtStatus } from './recipe.ts';
 
 const BUILD_TOOLS: ReadonlySet<string> = new Set([
   'make',
@@ -107,12 +107,19 @@ function commandLine(pid: number): string[] {
 }
 
 /** Flags and script of `sh -c SCRIPT`, or the script's file. */
-function shellOf(pid: number, command: string): Shell | undefined {
+export function shellOf(command: string, words: readonly string[]): Shell | undefined {
   if (!SHELL.test(command)) return undefined;
-  const words = commandLine(pid).slice(1);
   let flags = '';
-  while (words[0]?.startsWith('-')) flags += words.shift()!.slice(1);
-  return flags.includes('c') ? { flags, script: words[0] ?? '' } : { flags, file: words[0] ?? '' };
+  let at = 1;
+  for (; /^[-+]/.test(words[at] ?? ''); at++) {
+    const word = words[at]!;
+    if (word.startsWith('--')) continue;
+    if (word.startsWith('-')) flags += word.slice(1);
+    // `-o errexit`: the option's name is a word of its own.
+    if (word.endsWith('o') && words[++at] === 'errexit' && word.startsWith('-')) flags += 'e';
+  }
+  const next = words[at] ?? '';
+  return flags.includes('c') ? { flags, script: next } : { flags, file: next };
 }
 
 interface Shell {
@@ -129,6 +136,13 @@ function linkOf(pid: number, fd: number): string | undefined {
   }
 }
 
+const CONFIGURE = /(?:^|\/)(?:configure|config\.status)(?:\.[a-z]+)?$/;
+
+/** `cmake -E env`, `cmake -E cmake_link_script`: they end as the command that fails first does. */
+function isCmakeTool(command: string, words: readonly string[]): boolean {
+  return command.startsWith('cmake') && words[1] === '-E';
+}
+
 /** libtool compiles twice and hides what the second run says; its status is the first one's. */
 const LIBTOOL = /(?:^|\/)[\w.-]*libtool$/;
 
@@ -142,7 +156,9 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
   let nearest = '';
   const output: (string | undefined)[] = [linkOf(pid, 1)];
   const messages: (string | undefined)[] = [linkOf(pid, 2)];
-  let at = look(pid)?.parent ?? 0;
+  const own = look(pid);
+  const names = own ? [tool, own.command] : [tool];
+  let at = own?.parent ?? 0;
   for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
     const process = look(at);
     if (!process) break;
@@ -156,12 +172,17 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
       top = at;
     } else if (top === 0) {
       compilerCache ??= compilerCacheOf(at, process.command);
-      const shell = shellOf(at, process.command);
-      if (shell?.script !== undefined && looksAtStatus(shell.script, shell.flags, tool)) asks = true;
-      if (shell?.file !== undefined) {
-        if (/(?:^|\/)(?:configure|config\.status)(?:\.[a-z]+)?$/.test(shell.file)) configuring = true;
-        if (LIBTOOL.test(shell.file)) libtool = true;
-      }
+      const words = commandLine(at);
+      const shell = shellOf(process.command, words);
+      const file = shell ? shell.file : process.command;
+      if (file !== undefined && CONFIGURE.test(file)) configuring = true;
+      if (file !== undefined && LIBTOOL.test(file)) {
+        libtool = true;
+        asks = false;
+      } else if (shell?.script !== undefined) asks ||= looksAtStatus(shell.script, shell.flags, names);
+      // A script, or a program that runs others: what it makes of the end of one is its own affair.
+      else asks ||= !isPassedThrough(process.command) && !isCmakeTool(process.command, words);
+      names.push(process.command);
     }
     at = process.parent;
   }
@@ -181,6 +202,7 @@ export function ancestryOf(pid: number, tool: string): Ancestry {
     project = undefined;
   }
   const silent = libtool && messages[0] === '/dev/null';
-  const read = asks || isRedirected(output, nearest) || isRedirected(messages, nearest);
-  return { buildTool: true, configuring, compilerCache, resultIsRead: read && !libtool, silent, project };
+  const redirected = isRedirected(output, nearest) || isRedirected(messages, nearest);
+  const resultIsRead = asks || (redirected && !libtool);
+  return { buildTool: true, configuring, compilerCache, resultIsRead, silent, project };
 }

@@ -437,6 +437,7 @@ export class Calls {
           session.directories.add(dirname(path));
           session.paths.add(path);
           session.failedPaths.delete(path);
+          session.taken.delete(path);
           this.#p.history.note({ path, how: 'deferred', thunk: baseName(ref) });
         }
         if (ancestry.silent) session.silent.add(f.name);

@@ -1,14 +1,16 @@
 // Joins the reductor with the tree: what a reduced thunk writes back, what a failed one takes away, who hears of it.
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import type { Engine, Placement } from '../engine/engine.ts';
 import { type Failure, type ForceNode, outputOf } from '../force/node.ts';
 import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';
 import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
+import { tryStat } from '../store/stat.ts';
 import { type Placer, writeBack } from '../writeback/writeback.ts';
 import type { History } from './history.ts';
-import type { Journal } from './journal.ts';
+import type { Journal, Outstanding } from './journal.ts';
+import { TAKEN_MAX } from './owed.ts';
 import { prefetchOwner } from './prefetch.ts';
 import type { Session } from './session.ts';
 import { placeholderAt } from './tree.ts';
@@ -193,11 +195,23 @@ export class Forcer implements ReductorHost {
     const entry = this.#p.journal.at(path);
     if (!entry) return;
     if (placeholderAt(path) === entry.ref) {
+      this.#note(entry, owners);
       rmSync(path, { force: true });
       if (!keep.depfiles) for (const side of entry.sides) rmSync(side, { force: true });
       for (const session of owners) session.failedPaths.add(path);
     }
     this.#p.journal.settle(path);
+  }
+
+  #note(entry: Outstanding, owners: readonly Session[]): void {
+    const { path, ref, project } = entry;
+    const place = this.placementOf(baseName(ref));
+    const mode = tryStat(path)?.mode;
+    if (!place || mode === undefined) return;
+    const placeholder = readFileSync(path).toString('base64');
+    for (const { taken } of owners)
+      if (taken.size < TAKEN_MAX)
+        taken.set(path, { path, ref, project, place, mode: mode & 0o7777, placeholder });
   }
 
   /**

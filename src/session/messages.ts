@@ -12,6 +12,7 @@ export type ToServer =
       readonly jobs: number;
       readonly sandbox: 'none' | 'namespace';
       readonly engine: EngineChoice;
+      readonly command?: string;
     }
   /** Force what is outstanding in scope; answered by events, then `finished`. */
   | { readonly op: 'finalize'; readonly paths?: readonly string[]; readonly all?: boolean }
@@ -66,6 +67,8 @@ export type FromServer =
       readonly left: readonly string[];
       /** Where the session left outputs, absolute. */
       readonly wrote: readonly string[];
+      /** Outputs that an earlier build failed to make and that make takes for made (owed.ts). */
+      readonly owed: readonly string[];
       readonly elsewhere: number;
       readonly bypasses: Readonly<Record<string, number>>;
       /** What a cloud engine did. */

@@ -13,6 +13,7 @@ import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { FromServer, ToServer } from './messages.ts';
+import type { Owed } from './owed.ts';
 import { Prefetch, prefetchOwner } from './prefetch.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
 import type { SelfCheck } from './self-check.ts';
@@ -33,6 +34,7 @@ export interface ServerParts {
   readonly openEngine: (choice: EngineChoice, session: Session, jobs: number) => Promise<void>;
   readonly journal: Journal;
   readonly history: History;
+  readonly owed: Owed;
   readonly sessions: Map<string, Session>;
   readonly detached: Session;
   readonly selfCheck: SelfCheck;
@@ -332,11 +334,14 @@ class CliClient {
       ...(message.paths ? { paths: message.paths } : {}),
       ...(message.all ? { all: true } : {}),
     };
+    const owes = session.options.command !== undefined && !message.paths;
+    const owed = owes && !session.interrupted ? this.#p.owed.makeUp(session) : [];
     const left = await finalize(session, scope, this.#sessionStartedMs, {
       journal: this.#p.journal,
       forcer: this.#p.forcer,
       heal: this.#p.heal,
     });
+    if (owes) this.#p.owed.settle(session);
     await session.engineFlush();
     const elsewhere = this.#p.journal.outstanding().filter((o) => !inScope(o, session, scope)).length;
     this.#p.history.flush();
@@ -345,6 +350,7 @@ class CliClient {
       counts: session.counts,
       left,
       wrote: [...session.paths],
+      owed,
       elsewhere,
       bypasses: Object.fromEntries(session.countByReason),
       notes: session.engineReport(),

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Engine } from '../engine/engine.ts';
 import { type Counts, count, type Event, emptyCounts } from '../report/events.ts';
+import type { Taken } from './owed.ts';
 
 export interface SessionOptions {
   /** Where the user's command runs. */
@@ -11,6 +12,8 @@ export interface SessionOptions {
   /** Finish siblings of a failed thunk (-k). */
   readonly keepGoing: boolean;
   readonly sandbox: 'none' | 'namespace';
+  /** What the user's command is, when this session makes real all that it leaves; undefined for `gg infer` and `gg force`. */
+  readonly command?: string;
 }
 
 export interface BypassNote {
@@ -36,6 +39,8 @@ export class Session {
   readonly paths = new Set<string>();
   /** Outputs taken away because their thunk failed: a call that reads one fails quietly, as it would never have been made. */
   readonly failedPaths = new Set<string>();
+  /** ... with what it takes to put them back. */
+  readonly taken = new Map<string, Taken>();
   /** Thunks whose messages the build throws away. */
   readonly silent = new Set<string>();
   /** A thunk failed and the rest is not wanted any more. */

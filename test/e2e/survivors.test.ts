@@ -2,7 +2,7 @@
 // spawner, which stay until they have been idle; and after `gg stop` not even these.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,15 +68,15 @@ async function appears(what: RegExp): Promise<boolean> {
   return false;
 }
 
-/** A unit whose compile takes long: 2^16 functions. @param salt makes another thunk of it. */
-function slowUnit(salt: number): string {
+/** A unit whose compile takes long: 2^doublings functions. @param salt makes another thunk of it. */
+function slowUnit(salt: number, doublings = 16): string {
   const lines = [
     `#define F0 X(__COUNTER__)`,
     '#define X(n) Y(n)',
     `#define Y(n) int f##n(int a) { return a * n + ${salt}; }`,
   ];
-  for (let i = 1; i <= 16; i++) lines.push(`#define F${i} F${i - 1} F${i - 1}`);
-  return `${lines.join('\n')}\nF16\n`;
+  for (let i = 1; i <= doublings; i++) lines.push(`#define F${i} F${i - 1} F${i - 1}`);
+  return `${lines.join('\n')}\nF${doublings}\n`;
 }
 
 /** Starts `command` in a process group of its own and acts when a process of that kind is there. */
@@ -141,8 +141,25 @@ describe('processes', () => {
       await meanwhile('gg make', /cc1/, strike);
       const left = await survivors();
       assert.deepEqual(left, []);
+      // As make removes what it has half made: a plain make that comes next must not take a placeholder for an object.
+      // What was killed could not; the next gg goes on from there.
+      assert.equal(existsSync(join(rig.tree, 'big.o')), signal === 'SIGKILL');
     });
   }
+
+  test('a recipe that went on before the interruption: the next build makes up for it', async () => {
+    rig.sh('rm -f big.o');
+    writeFileSync(join(rig.tree, 'Makefile'), 'stamp:\n\tgcc -O2 -c big.c\n\ttouch stamp\n');
+    writeFileSync(join(rig.tree, 'big.c'), slowUnit(Date.now(), 12));
+    await meanwhile('gg make', /cc1/, (pid) => void process.kill(-pid, 'SIGINT'));
+    assert.deepEqual(
+      [existsSync(join(rig.tree, 'stamp')), existsSync(join(rig.tree, 'big.o'))],
+      [true, false],
+    );
+    const ran = rig.sh('gg make');
+    assert.equal(ran.code, 0, ran.err);
+    assert.ok(statSync(join(rig.tree, 'big.o')).size > 10_000);
+  });
 
   test('after gg stop: none at all', async () => {
     rig.sh('gg stop');

@@ -16,7 +16,41 @@ const RECIPES: readonly (readonly [looks: boolean, script: string, flags?: strin
   [false, 'gcc -c a.c; fixdep a.d', 'ec'],
   [false, 'gcc -c "a;b||c.c"'],
   [false, 'gcc -c a.c # or || true; not'],
-  [false, './build.sh; echo $?'],
+  [false, '$CC -c a.c'],
+  [false, 'exec "$0" "$@"'],
+  [false, 'echo gcc -c a.c; gcc -c a.c'],
+  [false, ': && gcc a.o -o a && :'],
+  [false, ': && rm -f l.a && /usr/bin/gcc-ar qc l.a a.o && /usr/bin/gcc -c b.c && ranlib l.a && :'],
+  [false, 'if gcc -c a.c; then mv -f a.Tpo a.Po; else rm -f a.Tpo; exit 1; fi'],
+  [false, 'gcc -c a.c || exit 1'],
+  [false, 'gcc -c a.c || { rm -f a.o; exit 1; }'],
+  [false, 'for f in a b; do $CC -c $f.c || exit $?; done'],
+  [false, 'if test -f a.o; then :; else gcc -c a.c; fi'],
+  [false, 'case $x in a|b) gcc -c a.c ;; *) echo no ;; esac'],
+  [false, '(cd d && gcc -c a.c)'],
+  [false, 'LC_ALL=C nice -n 5 gcc -c a.c'],
+  [false, "sh -c 'gcc -c a.c'"],
+  [false, 'set -e; for f in a b; do gcc -c $f.c; done'],
+  [false, 'gcc -c probe.c -o a.tmp && mv a.tmp a.o'],
+  [true, './build.sh; echo $?'],
+  [true, './build.sh gcc'],
+  [true, 'if $CC -c a.c; then echo yes; fi'],
+  [true, '$CC -c a.c && touch stamp'],
+  [true, 'gcc -c a.c && touch stamp'],
+  [true, 'gcc -c a.c && echo yes > have'],
+  [true, 'gcc -c probe.c && cp good.h config.h'],
+  [true, 'gcc -c a.c || exit 0'],
+  [true, '(gcc -c a.c || exit 1) || true'],
+  [true, '(set -e; gcc -c a.c; fixdep a.d) || true'],
+  [true, '{ gcc -c a.c || exit 1; } | cat'],
+  [true, 'if test -f a && gcc -c a.c; then echo yes; fi'],
+  [true, 'while true; gcc -c a.c; do :; done'],
+  [true, 'set -e; gcc -c a.c && mv a.o b.o; echo $?'],
+  [true, 'cat > a.c <<X\ngcc\nX\ngcc -c a.c'],
+  [true, 'f() { gcc -c a.c; }; f'],
+  [true, 'gcc -c "a.c'],
+  [true, "eval 'gcc -c a.c'; echo $?"],
+  [true, 'case $(gcc -c a.c) in 0) echo yes ;; esac'],
   [true, 'gcc -c a.c || echo no'],
   [true, 'if gcc -c a.c; then echo yes; fi'],
   [true, 'gcc -c a.c; echo $?'],
@@ -31,7 +65,7 @@ const RECIPES: readonly (readonly [looks: boolean, script: string, flags?: strin
 ];
 for (const [looks, script, flags = 'c'] of RECIPES) {
   test(`${script}: ${looks ? 'is a question' : 'can wait'}`, () => {
-    assert.equal(looksAtStatus(script, flags, 'gcc'), looks);
+    assert.equal(looksAtStatus(script, flags, ['gcc']), looks);
   });
 }
 

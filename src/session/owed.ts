@@ -1,0 +1,139 @@
+// What builds that failed or were interrupted still owe: outputs whose placeholders were taken away. make repeats such calls,
+// for their targets are missing, unless a recipe went on after a call that had been put off and made its target all the same
+// (`gcc -c x.c` and, in the next line, `touch stamp`). The next build by the same command makes those up.
+//
+// Format (version 1): one JSON file, `{"version":1,"debts":[Debt]}`; what does not parse is forgotten.
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Placement } from '../engine/engine.ts';
+import { baseName, isValue, type ObjectName, type ObjectRef } from '../ir/name.ts';
+import { decodeThunk, type Thunk } from '../ir/thunk.ts';
+import type { DigestCache } from '../store/digest-cache.ts';
+import type { LocalStore } from '../store/local.ts';
+import { tryLstatNs, tryStat } from '../store/stat.ts';
+import type { Journal } from './journal.ts';
+import type { Session } from './session.ts';
+import { absolute } from './tree.ts';
+
+/** A placeholder that was taken away. */
+export interface Taken {
+  readonly path: string;
+  readonly ref: ObjectRef;
+  readonly project: string;
+  readonly place: Placement;
+  readonly mode: number;
+  /** The placeholder, base64. */
+  readonly placeholder: string;
+}
+
+interface Debt {
+  /** Where the build's command ran, and what it was. */
+  readonly cwd: string;
+  readonly command: string;
+  /** Names of the build files' contents: another Makefile may not want the outputs any more. */
+  readonly buildFiles: readonly (ObjectName | '')[];
+  readonly taken: readonly Taken[];
+}
+
+const BUILD_FILES = ['GNUmakefile', 'makefile', 'Makefile', 'build.ninja'] as const;
+const DEBTS_MAX = 64;
+/** Outputs remembered of a build. */
+export const TAKEN_MAX = 4096;
+
+export interface OwedParts {
+  readonly file: string;
+  readonly journal: Journal;
+  readonly store: LocalStore;
+  readonly digests: DigestCache;
+}
+
+export class Owed {
+  readonly #p: OwedParts;
+  #debts: readonly Debt[] | undefined;
+
+  constructor(parts: OwedParts) {
+    this.#p = parts;
+  }
+
+  /**
+   * Leaves placeholders anew for what an earlier build by the same command owes and this one did not make.
+   * @returns outputs that cannot be made so: what they are made of has changed since.
+   */
+  makeUp(session: Session): readonly string[] {
+    const due = this.#read().find((d) => isBy(d, session));
+    if (!due || String(due.buildFiles) !== String(this.#buildFiles(session))) return [];
+    const changed: string[] = [];
+    for (const taken of due.taken) {
+      if (session.paths.has(taken.path) || tryLstatNs(taken.path)) continue;
+      if (!tryStat(dirname(taken.path))?.isDirectory()) continue;
+      const bytes = this.#p.store.get(baseName(taken.ref));
+      if (!bytes) continue;
+      if (!this.#isAsItWas(decodeThunk(bytes), taken)) {
+        changed.push(taken.path);
+        continue;
+      }
+      const { path, ref, project, mode, place } = taken;
+      this.#p.journal.place(baseName(ref), place);
+      this.#p.journal.promise({ path, ref, project, sides: [] });
+      writeFileSync(path, Buffer.from(taken.placeholder, 'base64'), { mode, flag: 'wx' });
+      session.paths.add(path);
+    }
+    return changed;
+  }
+
+  /** Remembers what this build took away, in place of what was remembered of builds by the same command. */
+  settle(session: Session): void {
+    const others = this.#read().filter((d) => !isBy(d, session));
+    if (session.taken.size === 0 && others.length === this.#read().length) return;
+    const debt: Debt = {
+      cwd: session.options.cwd,
+      command: session.options.command ?? '',
+      buildFiles: this.#buildFiles(session),
+      taken: [...(session.interrupted ? this.#stillOwed(session) : []), ...session.taken.values()],
+    };
+    this.#write([...others.slice(1 - DEBTS_MAX), ...(debt.taken.length > 0 ? [debt] : [])]);
+  }
+
+  /** An interrupted build has made up nothing. */
+  #stillOwed(session: Session): readonly Taken[] {
+    const before = this.#read().find((d) => isBy(d, session))?.taken ?? [];
+    return before.filter((t) => !session.paths.has(t.path)).slice(0, TAKEN_MAX);
+  }
+
+  /** Its inputs are what they were; those that are outputs of thunks are owed themselves. */
+  #isAsItWas(thunk: Thunk, taken: Taken): boolean {
+    return thunk.inputs.every((input) => {
+      return (
+        !isValue(input.name) || this.#p.digests.digest(absolute(taken.place.cwd, input.path)) === input.name
+      );
+    });
+  }
+
+  #buildFiles(session: Session): (ObjectName | '')[] {
+    return BUILD_FILES.map((name) => this.#p.digests.digest(join(session.options.cwd, name)) ?? '');
+  }
+
+  #read(): readonly Debt[] {
+    if (this.#debts) return this.#debts;
+    this.#debts = [];
+    try {
+      const parsed = JSON.parse(readFileSync(this.#p.file, 'utf8')) as { version: number; debts: Debt[] };
+      if (parsed.version === 1) this.#debts = parsed.debts;
+    } catch {
+      // nothing is owed, or nobody can tell
+    }
+    return this.#debts;
+  }
+
+  #write(debts: readonly Debt[]): void {
+    this.#debts = debts;
+    const temporary = `${this.#p.file}.${process.pid}`;
+    mkdirSync(dirname(this.#p.file), { recursive: true, mode: 0o700 });
+    writeFileSync(temporary, JSON.stringify({ version: 1, debts }), { mode: 0o600 });
+    renameSync(temporary, this.#p.file);
+  }
+}
+
+function isBy(debt: Debt, session: Session): boolean {
+  return debt.cwd === session.options.cwd && debt.command === (session.options.command ?? '');
+}
