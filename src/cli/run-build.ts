@@ -47,8 +47,10 @@ export function reporterFor(settings: Settings, stepOf?: StepOf): TerminalReport
 interface CommandEnd {
   /** As a shell would say it. */
   readonly code: number;
-  /** Somebody ended the build by a signal, whatever the command made of that (ninja exits 2). */
+  /** Somebody ended gg itself by a signal, whatever the command made of that (ninja exits 2). */
   readonly interrupted: boolean;
+  /** A signal ended the command. */
+  readonly killed: boolean;
 }
 
 /** Runs the command with our environment; its stdio is ours. */
@@ -92,7 +94,7 @@ async function runCommand(
       });
       child.once('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal!] ?? 0)));
     });
-    return { code, interrupted: code !== 0 && (signalled || (code > 128 && code <= 128 + 64)) };
+    return { code, interrupted: code !== 0 && signalled, killed: code > 128 && code <= 128 + 64 };
   } finally {
     signal?.removeEventListener('abort', abort);
     process.off('SIGINT', note);
@@ -185,7 +187,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
       () => {},
     );
   };
-  const { code, interrupted } = await runCommand(command, environment, options.signal).catch(
+  const { code, interrupted, killed } = await runCommand(command, environment, options.signal).catch(
     (error: unknown) => {
       // An open connection would keep us alive.
       client.onLost = undefined;
@@ -202,12 +204,13 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     abandon();
     return INTERRUPTED;
   }
-  if (interrupted) {
-    if (options.force) await takeAway(client);
+  if (interrupted || killed) {
+    const takesAway = interrupted && options.force;
+    if (takesAway) await takeAway(client);
     abandon();
     if (!settings.quiet && code !== 128 + constants.signals.SIGTERM)
       reporter.line(
-        options.force
+        takesAway
           ? 'interrupted; the next build goes on from here'
           : "interrupted; what is left is forced by 'gg force' or the next build",
       );
