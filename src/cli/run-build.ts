@@ -217,6 +217,8 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     return code;
   }
   if (!options.force) {
+    // Without a server there is nobody to ask how much is left.
+    if (client.lost) return code;
     const status = await client.ask({ op: 'status', cwd: process.cwd() }, 'status');
     if (status.outstanding.length > 0 && process.stderr.isTTY && !settings.quiet) {
       reporter.line(`${status.outstanding.length} placeholders; 'gg force' makes them real`);
