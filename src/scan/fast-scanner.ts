@@ -21,7 +21,7 @@ import { Snapshot } from './snapshot.ts';
 import { Stop } from './stop.ts';
 import { Symbols } from './symbols.ts';
 import { Tree } from './tree.ts';
-import { Unit } from './unit.ts';
+import { type Clock, Unit } from './unit.ts';
 import { memoKey, UnitMemo } from './unit-memo.ts';
 import { PACKAGE_ROOTS } from './watching.ts';
 import { Workspace } from './workspace.ts';
@@ -72,11 +72,19 @@ const PRECOMPILED_LOOKED_AT = 8;
 /** Times a unit may start again because the compiler had to be asked. */
 const ROUNDS_MAX = 50;
 
+interface Walking {
+  readonly unit: Unit;
+  readonly search: Search;
+  readonly steps: Generator<void, void>;
+}
+
 interface Job {
   readonly request: ScanRequest;
   readonly plan: ScanPlan;
   config: Config | undefined;
   rounds: number;
+  /** Begun, and interrupted so that others have their turn. */
+  walking: Walking | undefined;
   readonly resolve: (result: ScanResult) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -91,6 +99,7 @@ export class FastScanner implements Scanner {
   readonly #symbols = new Symbols();
   readonly #conditions = new Conditions(new Definitions(this.#symbols));
   readonly #workspace = new Workspace(this.#symbols);
+  readonly #clock: Clock = { pauseAtMs: 0 };
   readonly #snapshot: Snapshot;
   readonly #programs: Programs;
   readonly #configs: Configs;
@@ -166,7 +175,7 @@ export class FastScanner implements Scanner {
     const plan = planScan(request);
     if ('unsupported' in plan) return this.#handOver(request, 'unsupported-flag');
     return new Promise((resolve, reject) => {
-      this.#enqueue({ request, plan, config: undefined, rounds: 0, resolve, reject });
+      this.#enqueue({ request, plan, config: undefined, rounds: 0, walking: undefined, resolve, reject });
     });
   }
 
@@ -232,10 +241,13 @@ export class FastScanner implements Scanner {
   /** Works off jobs; those that came meanwhile wait for an epoch of their own. */
   #slice(jobs: readonly Job[], from: number): void {
     const start = performance.now();
+    this.#clock.pauseAtMs = start + SLICE_MS;
     let next = from;
     while (next < jobs.length) {
-      this.#step(jobs[next++]!);
-      if (performance.now() - start > SLICE_MS) break;
+      // One that is interrupted goes on before any other: they share the table of macros.
+      if (!this.#step(jobs[next]!)) break;
+      next++;
+      if (performance.now() > this.#clock.pauseAtMs) break;
     }
     if (next < jobs.length) {
       setImmediate(() => this.#slice(jobs, next));
@@ -248,32 +260,38 @@ export class FastScanner implements Scanner {
     }
   }
 
-  #step(job: Job): void {
+  /** @returns false when there is more to do. */
+  #step(job: Job): boolean {
     const { request } = job;
     let open: string | undefined;
     job.config ??= this.#configs.ready(this.#configs.key(request, job.plan));
     try {
       if (job.config) {
         const result = this.#scanNow(job, job.config);
-        if (result) return job.resolve(result);
+        if (result === 'paused') return false;
+        if (result) {
+          job.resolve(result);
+          return true;
+        }
       }
     } catch (error) {
+      job.walking = undefined;
       if (error instanceof Stop) {
         if (error.handOver) this.#handOver(request, error.reason).then(job.resolve, job.reject);
         else job.resolve(this.#noted(error.result()));
-        return;
+        return true;
       }
       if (!(error instanceof OpenQuestion)) {
         // Ours to mend, and no reason to fail a build.
         this.#lastError = error;
         this.#handOver(request, 'query-failed').then(job.resolve, job.reject);
-        return;
+        return true;
       }
       open = error.question;
     }
     if (++job.rounds > ROUNDS_MAX) {
       this.#handOver(request, 'query-failed').then(job.resolve, job.reject);
-      return;
+      return true;
     }
     this.#prepare(job, open).then(
       () => this.#enqueue(job),
@@ -282,6 +300,7 @@ export class FastScanner implements Scanner {
         else job.reject(error);
       },
     );
+    return true;
   }
 
   /** Everything that needs the compiler. */
@@ -293,8 +312,9 @@ export class FastScanner implements Scanner {
   }
 
   /** @returns undefined when the compiler has to be asked anew. */
-  #scanNow(job: Job, config: Config): ScanFound | undefined {
-    const { request, plan } = job;
+  #scanNow(job: Job, config: Config): ScanFound | 'paused' | undefined {
+    const { request } = job;
+    if (job.walking) return this.#walkOn(job, job.walking, config);
     const tree = this.#tree;
     if (config.data.missing.some((path) => tree.directory(absolutePath('/', path)).exists)) return undefined;
     const key = memoKey(request, config.data.directories);
@@ -304,6 +324,11 @@ export class FastScanner implements Scanner {
       return known;
     }
     this.#snapshot.loadPrograms();
+    job.walking = this.#begin(job, config);
+    return this.#walkOn(job, job.walking, config);
+  }
+
+  #begin({ request, plan }: Job, config: Config): Walking {
     const search = this.#searchOf(request, plan, config);
     const base = this.#bases.of(request, plan, config);
     this.#workspace.reset(base.macros);
@@ -314,13 +339,21 @@ export class FastScanner implements Scanner {
       programs: this.#programs,
       mode: base.mode,
       workspace: this.#workspace,
+      clock: this.#clock,
     });
     const preinclude = plan.hosted && plan.standardIncludes ? 'stdc-predef.h' : undefined;
-    unit.walk(request.source, plan.imacros, preinclude, plan.includes);
+    return { unit, search, steps: unit.walk(request.source, plan.imacros, preinclude, plan.includes) };
+  }
+
+  #walkOn(job: Job, { unit, search, steps }: Walking, config: Config): ScanFound | 'paused' {
+    if (steps.next().done !== true) return 'paused';
+    job.walking = undefined;
+    const { request, plan } = job;
     const result = this.#resultOf(request, plan, unit);
     this.#evaluated++;
     // The tree does not see what the assembler includes.
-    if (!this.#includesForAssembler) this.#memo.set(key, result, unit, search);
+    if (!this.#includesForAssembler)
+      this.#memo.set(memoKey(request, config.data.directories), result, unit, search);
     return result;
   }
 

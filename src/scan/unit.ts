@@ -34,6 +34,12 @@ export interface UnitParts {
   readonly programs: Programs;
   readonly mode: number;
   readonly workspace: Workspace;
+  readonly clock: Clock;
+}
+
+/** When to let others have their turn, by performance.now(). */
+export interface Clock {
+  pauseAtMs: number;
 }
 
 interface Frame {
@@ -41,6 +47,9 @@ interface Frame {
   readonly depth: number;
   /** #pragma GCC system_header raises it midway. */
   system: number;
+  readonly loaded: LoadedProgram;
+  /** The next of its operations. */
+  at: number;
 }
 
 let unitsEver = 0;
@@ -77,30 +86,43 @@ export class Unit implements Scene {
   }
 
   /**
+   * Yields between two files when the clock says so; nothing else may use the workspace until it is at its end.
    * @param preinclude the header the compiler includes by itself, if there.
    * @throws Stop, OpenQuestion
    */
-  walk(
+  *walk(
     source: string,
     imacros: readonly string[],
     preinclude: string | undefined,
     includes: readonly string[],
-  ): void {
+  ): Generator<void, void> {
     const main = this.#find(this.#search.nowhere, source);
     if (!main.file) throw new Stop('missing-file', source, false);
     const program = this.#program(main, 0);
     main.stacked = true;
     this.#list(main, 0, program);
-    const frame: Frame = { entry: main, depth: 0, system: 0 };
+    const frame: Frame = { entry: main, depth: 0, system: 0, loaded: program, at: 0 };
     this.#frame = frame;
     const start = this.#beside('./', 0);
-    for (const name of imacros) this.#include(start, name, false, frame);
+    for (const name of imacros) yield* this.#run(this.#include(start, name, false, frame));
     if (preinclude !== undefined && this.#search.bracketHead) {
       const entry = this.#find(this.#search.bracketHead, preinclude);
-      if (entry.file) this.#stack(entry, false, frame);
+      if (entry.file) yield* this.#run(this.#stack(entry, false, frame));
     }
-    for (const name of includes) this.#include(start, name, false, frame);
-    this.#run(program, frame);
+    for (const name of includes) yield* this.#run(this.#include(start, name, false, frame));
+    yield* this.#run(frame);
+  }
+
+  *#run(first: Frame | undefined): Generator<void, void> {
+    const stack = first ? [first] : [];
+    for (let frame = stack.at(-1); frame; frame = stack.at(-1)) {
+      this.#frame = frame;
+      this.depth = frame.depth;
+      const inner = this.#advance(frame);
+      if (inner) stack.push(inner);
+      else stack.pop();
+      if (inner && performance.now() > this.#parts.clock.pauseAtMs) yield;
+    }
   }
 
   hasInclude(header: HeaderName, next: boolean): boolean {
@@ -164,15 +186,16 @@ export class Unit implements Scene {
     return node;
   }
 
-  #include(start: SearchNode, name: string, once: boolean, frame: Frame): void {
+  #include(start: SearchNode, name: string, once: boolean, frame: Frame): Frame | undefined {
     const node = name.startsWith('/') ? this.#search.nowhere : start;
-    this.#read(this.#find(node, name), name, once, frame);
+    return this.#read(this.#find(node, name), name, once, frame);
   }
 
-  #read(entry: Entry, name: string, once: boolean, frame: Frame): void {
-    if (entry.file) this.#stack(entry, once, frame);
+  #read(entry: Entry, name: string, once: boolean, frame: Frame): Frame | undefined {
+    if (entry.file) return this.#stack(entry, once, frame);
     // gcc passes silently over an #include of what __has_include has looked for in vain.
-    else if (!entry.denied) throw new Stop('missing-file', name, false);
+    if (!entry.denied) throw new Stop('missing-file', name, false);
+    return undefined;
   }
 
   #program(entry: Entry, system: number): LoadedProgram {
@@ -189,19 +212,20 @@ export class Unit implements Scene {
     return program;
   }
 
-  /** Reads a file, unless it is one that is read only once. */
-  #stack(entry: Entry, once: boolean, from: Frame): void {
-    if (entry.once) return;
-    if (!once && entry.stacked && entry.guard >= 0 && this.macros[entry.guard] !== UNDEFINED) return;
+  /** @returns a file to be read now; undefined when it is one that is read only once. */
+  #stack(entry: Entry, once: boolean, from: Frame): Frame | undefined {
+    if (entry.once) return undefined;
+    if (!once && entry.stacked && entry.guard >= 0 && this.macros[entry.guard] !== UNDEFINED)
+      return undefined;
     if (once) {
       this.#markOnce(entry);
-      if (entry.stacked) return;
+      if (entry.stacked) return undefined;
     }
     const system = Math.max(from.system, entry.node!.system);
     const program = this.#program(entry, system);
     const { guard } = program.program;
-    if (entry.stacked && guard >= 0 && this.macros[guard] !== UNDEFINED) return;
-    if ((once || this.#once.length > 0) && this.#isTwin(entry, once)) return;
+    if (entry.stacked && guard >= 0 && this.macros[guard] !== UNDEFINED) return undefined;
+    if ((once || this.#once.length > 0) && this.#isTwin(entry, once)) return undefined;
     if (from.depth + 1 >= DEPTH_MAX || ++this.#includes > INCLUDES_MAX)
       throw new Stop('too-deep', entry.path, false);
     if (!entry.stacked) {
@@ -210,12 +234,7 @@ export class Unit implements Scene {
       entry.guard = this.mode & MODE.lineComments ? guard : -1;
       this.#list(entry, system, program);
     }
-    const frame: Frame = { entry, depth: from.depth + 1, system };
-    this.#frame = frame;
-    this.depth = frame.depth;
-    this.#run(program, frame);
-    this.#frame = from;
-    this.depth = from.depth;
+    return { entry, depth: from.depth + 1, system, loaded: program, at: 0 };
   }
 
   #list(entry: Entry, system: number, { marks }: LoadedProgram): void {
@@ -246,11 +265,13 @@ export class Unit implements Scene {
     return false;
   }
 
-  #run(loaded: LoadedProgram, frame: Frame): void {
+  /** Runs a file up to the next one it includes. @returns that; undefined at its end. */
+  #advance(frame: Frame): Frame | undefined {
+    const { loaded } = frame;
     const { program } = loaded;
     const { ops } = program;
     let { macros } = this;
-    let at = 0;
+    let { at } = frame;
     while (at < ops.length) {
       const a = ops[at + 1]!;
       switch (ops[at]) {
@@ -281,10 +302,15 @@ export class Unit implements Scene {
         case OP.JUMP:
           at = ops[at + 2]!;
           continue;
-        case OP.INCLUDE:
-          this.#includeDirective(loaded, a, frame);
+        case OP.INCLUDE: {
+          const inner = this.#includeDirective(loaded, a, frame);
+          if (inner) {
+            frame.at = at + OP_STRIDE;
+            return inner;
+          }
           macros = this.macros;
           break;
+        }
         case OP.ONCE:
           this.#markOnce(frame.entry);
           break;
@@ -313,6 +339,7 @@ export class Unit implements Scene {
       }
       at += OP_STRIDE;
     }
+    return undefined;
   }
 
   #beyond(frame: Frame, detail: string): Stop {
@@ -339,7 +366,7 @@ export class Unit implements Scene {
     return this.#guarded(this.#frame!, () => this.#parts.conditions.holds(condition, this));
   }
 
-  #includeDirective(loaded: LoadedProgram, index: number, frame: Frame): void {
+  #includeDirective(loaded: LoadedProgram, index: number, frame: Frame): Frame | undefined {
     const include: Include = loaded.program.includes[index]!;
     let header: HeaderName;
     if (include.form === 'macro') {
@@ -360,6 +387,6 @@ export class Unit implements Scene {
       loaded.starts[index] = start;
       loaded.founds[index] = start.entries.get(header.name);
     }
-    this.#read(entry, header.name, once, frame);
+    return this.#read(entry, header.name, once, frame);
   }
 }
