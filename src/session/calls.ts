@@ -327,19 +327,19 @@ export class Calls {
   async #nameInput(path: string, session: Session): Promise<ObjectRef | ObjectName | undefined> {
     const archive = /\.(?:a|lo|lib)$/.test(path);
     // A value's name tells its size, and placeholders have few: most files need one stat only.
-    let name = archive ? undefined : this.#p.digests.digest(path);
+    let name = archive ? undefined : await this.#p.digests.digestSoon(path);
     if (name === undefined || mayBePlaceholder(sizeOf(name))) {
       const ref = placeholderAt(path);
       if (ref !== undefined) return this.#p.forcer.knows(ref) ? ref : undefined;
       if (archive && !(await this.#p.heal(path, session.id))) return undefined;
       // Anew: it may just have stopped being a placeholder.
-      name = this.#p.digests.digest(path);
+      name = await this.#p.digests.digestSoon(path);
     }
     if (name === undefined) return undefined;
     // Files of the system stay; the user's may be edited before the thunk runs, so their bytes are kept.
     if (!path.startsWith('/usr/') && !this.#kept.has(name)) {
       try {
-        if (!this.#p.store.putCopy(path, name)) return undefined;
+        if (!(await this.#p.store.putCopySoon(path, name))) return undefined;
       } catch {
         return undefined;
       }

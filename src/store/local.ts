@@ -20,6 +20,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { copyFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nameThunk, nameValue, type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import { decodeReduction, encodeReduction } from './reductions.ts';
@@ -27,6 +28,8 @@ import { tryStat } from './stat.ts';
 import type { Reduction, Store } from './store.ts';
 
 const HASH_CHUNK_BYTES = 1024 * 1024;
+/** Files from here on (some milliseconds of hashing) are not read in one go where others wait. */
+export const LARGE_BYTES_MIN = 4 * 1024 * 1024;
 /** One for all: neither hashing nor a look at a blob yields, and a fresh megabyte a file is what garbage collection would be busy with. */
 const hashChunk = Buffer.allocUnsafeSlow(HASH_CHUNK_BYTES);
 
@@ -68,6 +71,25 @@ export function hashFile(absPath: string): ObjectName {
     return `V${hash.digest('hex')}-${size}` as ObjectName;
   } finally {
     closeSync(fd);
+  }
+}
+
+/** As hashFile, with a turn for others after every chunk. */
+export async function hashFileSoon(absPath: string): Promise<ObjectName> {
+  const file = await open(absPath, 'r');
+  try {
+    const chunk = Buffer.allocUnsafeSlow(HASH_CHUNK_BYTES);
+    const hash = createHash('sha256');
+    let size = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
+      if (bytesRead === 0) break;
+      hash.update(chunk.subarray(0, bytesRead));
+      size += bytesRead;
+    }
+    return `V${hash.digest('hex')}-${size}` as ObjectName;
+  } finally {
+    await file.close();
   }
 }
 
@@ -151,6 +173,22 @@ export class LocalStore implements Store {
     if (nameValue(bytes) !== name) return false;
     this.#write(this.#makeRoom('cas', name), bytes);
     return true;
+  }
+
+  /** As putCopy; large files are copied and compared with turns for others between. */
+  async putCopySoon(absPath: string, name: ObjectName): Promise<boolean> {
+    if (sizeOf(name) < LARGE_BYTES_MIN) return this.putCopy(absPath, name);
+    if (this.has(name)) return true;
+    const temporary = this.temporary();
+    try {
+      await copyFile(absPath, temporary);
+      if ((await hashFileSoon(temporary)) !== name) return false;
+      chmodSync(temporary, 0o444);
+      renameSync(temporary, this.#makeRoom('cas', name));
+      return true;
+    } finally {
+      rmSync(temporary, { force: true });
+    }
   }
 
   read<T>(name: ObjectName, use: (bytes: Buffer) => T): T | undefined {
