@@ -27,7 +27,8 @@ import { modelFor } from '../models/registry.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { tryLstatNs, tryStat } from '../store/stat.ts';
-import type { Toolchains } from '../toolchain/toolchain.ts';
+import { isProgram } from '../toolchain/program.ts';
+import { ToolchainError, type Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
 import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
@@ -147,6 +148,8 @@ export class Calls {
     const cache = ancestry.compilerCache ?? compilerCacheAt(request.realTool);
     if (cache !== undefined)
       return this.#bypass(request, session, bypass('compiler-cache', cache, request.args));
+    if (!isProgram(request.realTool))
+      return this.#bypass(request, session, bypass('unknown-tool', aScript(request), request.args));
     const deferred =
       mode !== 'sync' &&
       ancestry.buildTool &&
@@ -177,11 +180,14 @@ export class Calls {
         this.#p.contexts.forCall(searchPath, (scan) => scans.push(scan)),
       );
     } catch (error) {
-      plan = bypass(
-        'internal-error',
-        error instanceof Error ? (error.stack ?? error.message) : String(error),
-        'all',
-      );
+      plan =
+        error instanceof ToolchainError
+          ? bypass('toolchain-query-failed', error.message, 'all')
+          : bypass(
+              'internal-error',
+              error instanceof Error ? (error.stack ?? error.message) : String(error),
+              'all',
+            );
     }
     if (plan.kind === 'bypass') return this.#bypass(request, session, plan);
     const frozen = await this.#freeze(plan, request, searchPath, session);
@@ -196,7 +202,7 @@ export class Calls {
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
   async prefetch(request: CallRequest, session: Session, owner: string): Promise<void> {
-    if (compilerCacheAt(request.realTool) !== undefined) return;
+    if (compilerCacheAt(request.realTool) !== undefined || !isProgram(request.realTool)) return;
     const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
     const model = modelFor(request.tool);
     const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
@@ -470,6 +476,11 @@ export class Calls {
       throw error;
     }
   }
+}
+
+/** What it runs, and what that depends on, is for the shell to say. */
+function aScript({ tool, realTool }: CallRequest): string {
+  return `${tool}: ${realTool} is a script`;
 }
 
 /** `make -i`: a failure must be make's to ignore. The letters stand first, without a dash. */

@@ -7,6 +7,7 @@ import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { tryStat, tryStatNs } from '../store/stat.ts';
 import { loaderView, looksLikeElf } from './elf.ts';
+import { isProgram } from './program.ts';
 
 export interface Toolchain {
   /** Digest over the files' contents and paths; the `toolchain` of thunks. */
@@ -17,6 +18,11 @@ export interface Toolchain {
   readonly links: ReadonlyMap<string, string>;
   /** Sizes, mtimes and inodes of the files; another text means: look again. */
   readonly identity: string;
+}
+
+/** A tool whose parts cannot be named; the message says which. */
+export class ToolchainError extends Error {
+  override readonly name = 'ToolchainError';
 }
 
 /** Programs a gcc driver starts, as `-print-prog-name` knows them. */
@@ -110,7 +116,7 @@ export class Toolchains {
   /**
    * The toolchain behind a tool's absolute path.
    * @param searchPath $PATH without our shims: gcc looks its assembler up there.
-   * @throws when a part is missing or cannot be read; the message names the file.
+   * @throws ToolchainError when a part is missing, cannot be read or is a script; the message names the file.
    */
   async of(realTool: string, searchPath: string): Promise<Toolchain> {
     const key = `${realTool}\0${searchPath}`;
@@ -160,11 +166,11 @@ export class Toolchains {
       ]);
       for (const [i, answer] of answers.entries()) {
         if (answer === '') continue;
-        if (isAbsolute(answer)) programs.push(answer);
-        else if (i < SUBPROGRAMS.length) {
-          const found = onPath(answer);
-          if (found !== undefined) programs.push(found);
-        }
+        const found = isAbsolute(answer) ? answer : i < SUBPROGRAMS.length ? onPath(answer) : undefined;
+        if (found === undefined) continue;
+        if (i < SUBPROGRAMS.length && !isProgram(found))
+          throw new ToolchainError(`toolchain of ${realTool}: ${found} is a script`);
+        programs.push(found);
       }
     }
     for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));
@@ -184,7 +190,7 @@ export class Toolchains {
     const hash = createHash('sha256').update('gg-toolchain 1\n');
     for (const file of sorted) {
       const name = this.#digestOf(file);
-      if (name === undefined) throw new Error(`toolchain of ${realTool}: cannot read ${file}`);
+      if (name === undefined) throw new ToolchainError(`toolchain of ${realTool}: cannot read ${file}`);
       hash.update(`${file} ${name}\n`);
     }
     for (const [from, to] of [...links].sort()) hash.update(`${from} -> ${to}\n`);

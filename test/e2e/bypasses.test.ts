@@ -42,7 +42,7 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['unusual-process', 'gcc -c add.c -o x.o >&-'],
   [
     'toolchain-query-failed',
-    `${script('case "$*" in *-###*) exit 1;; esac; exec /usr/bin/gcc "$@"')} PATH=$PWD/b:$PATH gcc add.c main.c -o p`,
+    'gcc -c add.c -o x.o; mkdir b; cp /usr/bin/ar b; chmod 111 b/ar; PATH=$PWD/b:$PATH ar rcD l.a x.o',
   ],
   ['unknown-tool', `${script('exit 0')} PATH=$PWD/b:$PATH gcc -c add.c`],
 ];

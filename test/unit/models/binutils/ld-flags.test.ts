@@ -58,6 +58,7 @@ const PARSED: readonly (readonly [args: string, what: Partial<LdCommand>])[] = [
   ['-rpath a:b --rpath=c -rpath-link d', { rpaths: ['a', 'b', 'c'], rpathLinks: ['d'] }],
   ['-Tx.ld --version-script v.map --dynamic-list=l', { files: ['x.ld', 'v.map', 'l'] }],
   ['-Ttext 0x100 x.o', { files: [] }],
+  ['-plugin p.so -plugin-opt=a --plugin=q.so', { plugins: ['p.so', 'q.so'], pluginOptions: ['a'] }],
   ['-m elf_i386', { emulation: 'elf_i386' }],
   ['-melf_i386', { emulation: 'elf_i386' }],
   ['--sysroot=/s', { sysroot: '/s' }],
@@ -76,7 +77,7 @@ const PARSED: readonly (readonly [args: string, what: Partial<LdCommand>])[] = [
     '-( a.o -l:x.a -)',
     {
       inputs: [
-        { kind: 'file', path: 'a.o' },
+        { kind: 'file', path: 'a.o', static: false },
         { kind: 'library', name: ':x.a', static: false },
       ],
     },
@@ -101,6 +102,8 @@ const REFUSED: readonly (readonly [args: string, reason: string])[] = [
   ['-b binary', 'too-hard-flag'],
   ['-R file', 'too-hard-flag'],
   ['--frobnicate', 'unknown-flag'],
+  ['-Y dir', 'too-hard-flag'],
+  ['-Ydir', 'too-hard-flag'],
   ['-o', 'unknown-flag'],
   ['-nq', 'unknown-flag'],
 ];
