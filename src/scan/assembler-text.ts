@@ -120,6 +120,9 @@ function unescaped(text: string): string {
   });
 }
 
+/** Characters looked at before a string. */
+const LOOKED_BACK = 160;
+
 /**
  * @param text C or C++ code, lines joined, without comments and #include lines.
  * @param asm it has assembler code of its own, not only strings for macros of other files.
@@ -139,8 +142,10 @@ export function filesInC(text: string, asm: boolean): AssemblerFiles {
     if (BARE.test(code) || GOES_ON.test(code) || OTHER_SYNTAX.test(code)) return undefined;
     const end = match.index + match[0].length;
     if (ENDS_OPEN.test(code) && /^[A-Za-z_]/.test(text.slice(end, end + 1))) return undefined;
-    if (BEGINS_OPEN.test(code) && /[\w)]\s*$/.test(text.slice(Math.max(0, match.index - 80), match.index)))
-      return undefined;
+    const before = text.slice(Math.max(0, match.index - LOOKED_BACK), match.index);
+    if (BEGINS_OPEN.test(code) && /[\w)]\s*$/.test(before)) return undefined;
+    // Macros alone stand before the operand.
+    if (/^\s*"/.test(code) && /asm\w*[\s\w]*\(\s*(?:\w+\s+)*\w+\s*$/.test(before)) return undefined;
   }
   const rest = text.replace(LITERALS, '"" ');
   if (/(?<![\w$.])\.(?:incbin(?![\w$])|include\s*")/i.test(rest)) return undefined;

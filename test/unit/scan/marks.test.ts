@@ -35,6 +35,8 @@ test('directives put together from pieces in C', () => {
     ['asm(STR(DOT) "incbin \\"f\\"");', undefined],
     ['#define INC ".inc"\nasm(INC "bin \\"f\\"");', undefined],
     ['asm(".inc" REST);', undefined],
+    ['__asm__ volatile (A B " \\"f\\"");', undefined],
+    ['asm("nop"); f("x" NAME "\\"f\\"");', []],
     ['asm(".macro m x\\n.\\\\x \\"f\\"\\n.endm\\nm incbin");', undefined],
     ['asm(".macro m x\\n.\\\\x \\"f\\"\\n.endm\\nm y");', undefined],
     ['asm(".inc{bin|lude} \\"f\\"");', undefined],
