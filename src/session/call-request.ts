@@ -13,6 +13,8 @@ export interface CallRequest {
   readonly pid: number;
   readonly stderrTty: boolean;
   readonly interposed: boolean;
+  /** Kilobytes of stack a compiler called there would have; 0: not known. */
+  readonly stackKb: number;
   /** What about the calling process the real tool would trip over; empty: nothing. */
   readonly unusual: string;
   /** For `open`: the file. */
@@ -52,6 +54,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
       case FIELD.PID:
       case FIELD.TTY:
       case FIELD.INTERPOSED:
+      case FIELD.STACK:
         if (bytes.length === 4) numbers.set(tag, bytes.readUInt32LE(0));
         break;
       default:
@@ -68,6 +71,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     pid: numbers.get(FIELD.PID) ?? 0,
     stderrTty: ((numbers.get(FIELD.TTY) ?? 0) & 4) !== 0,
     interposed: numbers.get(FIELD.INTERPOSED) === 1,
+    stackKb: numbers.get(FIELD.STACK) ?? 0,
     unusual: one.get(FIELD.UNUSUAL) ?? '',
     path: one.get(FIELD.PATH) ?? '',
     utf8: ok,

@@ -37,14 +37,19 @@ import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import { mtimeClasses } from './mtime-classes.ts';
+import { isPackaged } from './packaged.ts';
 import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
+import { hasOtherStack } from './stack-limit.ts';
 import { absolute, placeholderAt } from './tree.ts';
 
 export type Answer =
   | { readonly kind: 'run' }
   | { readonly kind: 'ready' | 'failed' }
   | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
+
+/** Names of inputs remembered as kept; then they are looked up anew. */
+const KEPT_MAX = 100_000;
 
 const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 
@@ -95,6 +100,11 @@ export class Calls {
     this.#p = parts;
   }
 
+  /** Blobs may have gone from the store. */
+  storeShrank(): void {
+    this.#kept.clear();
+  }
+
   async open(request: CallRequest): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const path = absolute(request.cwd, request.path);
@@ -134,8 +144,9 @@ export class Calls {
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
     if (!request.utf8) return this.#bypass(request, session, bypass('not-utf8', request.tool, 'all'));
-    if (request.unusual !== '')
-      return this.#bypass(request, session, bypass('unusual-process', request.unusual, request.args));
+    const unusual = request.unusual || (hasOtherStack(request.stackKb) ? 'RLIMIT_STACK' : '');
+    if (unusual !== '')
+      return this.#bypass(request, session, bypass('unusual-process', unusual, request.args));
     const model = modelFor(request.tool);
     if (!model) return this.#bypass(request, session, bypass('unknown-tool', request.tool, request.args));
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
@@ -342,13 +353,14 @@ export class Calls {
       name = this.#p.digests.digest(path);
     }
     if (name === undefined) return undefined;
-    // Files of the system stay; the user's may be edited before the thunk runs, so their bytes are kept.
-    if (!path.startsWith('/usr/') && !this.#kept.has(name)) {
+    // Packages' files stay; others may be edited before the thunk runs, so their bytes are kept.
+    if (!this.#kept.has(name) && !isPackaged(path)) {
       try {
         if (!this.#p.store.putCopy(path, name)) return undefined;
       } catch {
         return undefined;
       }
+      if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
       this.#kept.add(name);
     }
     return name;
@@ -386,17 +398,21 @@ export class Calls {
         const source = value === undefined ? undefined : this.#p.store.path(value);
         if (value === undefined || source === undefined) return RUN;
         const dest = absolute(request.cwd, output.path);
-        const keeps = keepsFile(frozen[i]!.planned, dest);
-        if (!keeps) unlinkOtherName(dest);
-        const errno = await this.#p.place({
-          source,
-          dest,
-          mode: modeOf(output, dest, request.umask),
-          mtimeNs: -1n,
-          sameInode: keeps && tryStat(dest)?.size === 0,
+        // Not while the value of a placeholder that stands there is on its way.
+        const errno = await this.#p.forcer.withPath(dest, async () => {
+          const keeps = keepsFile(frozen[i]!.planned, dest);
+          if (!keeps) unlinkOtherName(dest);
+          const error = await this.#p.place({
+            source,
+            dest,
+            mode: modeOf(output, dest, request.umask),
+            mtimeNs: -1n,
+            sameInode: keeps && tryStat(dest)?.size === 0,
+          });
+          if (error === 0) this.#p.journal.settle(dest);
+          return error;
         });
         if (errno !== 0) return RUN;
-        this.#p.journal.settle(dest);
         this.#p.history.note({ path: dest, thunk: node.name, how, wallMs: node.wallMs });
       }
       stdout.push(node.stdout);

@@ -40,6 +40,7 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['inside-driver', 'COLLECT_GCC=gcc ld -v', '--preload=0'],
   ['not-utf8', "printf 'int x;' > \"$(printf '\\351.c')\"; gcc -c \"$(printf '\\351.c')\" -o x.o"],
   ['unusual-process', 'gcc -c add.c -o x.o >&-'],
+  ['unusual-process', 'ulimit -s 512; gcc -c add.c -o x.o'],
   [
     'toolchain-query-failed',
     'gcc -c add.c -o x.o; mkdir b; cp /usr/bin/ar b; chmod 111 b/ar; PATH=$PWD/b:$PATH ar rcD l.a x.o',
@@ -79,5 +80,5 @@ test('every reason of the README is reached', () => {
     readFileSync(join(root, 'src/models/model.ts'), 'utf8'),
   )![1]!;
   const reasons = [...source.matchAll(/'([a-z0-9-]+)'/g)].map((m) => m[1]!).sort();
-  assert.deepEqual([...REACHED.map(([r]) => r), ...ELSEWHERE].sort(), reasons);
+  assert.deepEqual([...new Set(REACHED.map(([r]) => r)), ...ELSEWHERE].sort(), reasons);
 });
