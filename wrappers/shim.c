@@ -463,6 +463,7 @@ static void clean_path(void) {
   if (!path) return;
   char *kept = malloc(strlen(path) + 1), *end = kept;
   if (!kept) return;
+  int first = 1;
   while (1) {
     size_t length = strcspn(path, ":");
     char marker[PATH_MAX];
@@ -473,7 +474,9 @@ static void clean_path(void) {
       ours = stat(marker, &st) == 0;
     }
     if (!ours) {
-      if (end != kept) *end++ = ':';
+      /* An empty entry, also the first one, is the working directory. */
+      if (!first) *end++ = ':';
+      first = 0;
       memcpy(end, path, length);
       end += length;
     }

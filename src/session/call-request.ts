@@ -1,4 +1,6 @@
 // A shim's request as a value.
+import { join, resolve } from 'node:path';
+import { tryStat } from '../store/stat.ts';
 import { FIELD } from './protocol.ts';
 
 export interface CallRequest {
@@ -76,6 +78,22 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     path: one.get(FIELD.PATH) ?? '',
     utf8: ok,
   };
+}
+
+/** Programs that a toolchain looks up on PATH. */
+const ON_PATH = ['as', 'ld', 'ld.bfd', 'ld.gold', 'ld.lld', 'objcopy', 'ranlib', 'ar', 'nm'] as const;
+
+/**
+ * $PATH as it reads from elsewhere: the server and the engines are in other directories. Relative entries that hold none of
+ * the toolchain's programs are left out, so that directories share what is known of a toolchain.
+ */
+export function absoluteSearchPath(path: string, cwd: string): string {
+  const entries = path.split(':');
+  if (entries.every((entry) => entry.startsWith('/'))) return path;
+  return entries
+    .map((entry) => (entry.startsWith('/') ? entry : resolve(cwd, entry)))
+    .filter((entry, i) => entries[i]!.startsWith('/') || ON_PATH.some((tool) => tryStat(join(entry, tool))))
+    .join(':');
 }
 
 /** $PATH without directories of shims. */

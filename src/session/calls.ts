@@ -31,7 +31,7 @@ import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError, type Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
 import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
-import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
+import { absoluteSearchPath, type CallRequest, commandText, searchPathWithout } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
@@ -139,7 +139,15 @@ export class Calls {
     );
   }
 
-  async call(request: CallRequest): Promise<Answer> {
+  call(request: CallRequest): Promise<Answer> {
+    const path = request.env.get('PATH');
+    const absolutePath = path === undefined ? undefined : absoluteSearchPath(path, request.cwd);
+    return absolutePath === undefined || absolutePath === path
+      ? this.#call(request)
+      : this.#call({ ...request, env: new Map([...request.env, ['PATH', absolutePath]]) });
+  }
+
+  async #call(request: CallRequest): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
@@ -147,6 +155,9 @@ export class Calls {
     const unusual = request.unusual || (hasOtherStack(request.stackKb) ? 'RLIMIT_STACK' : '');
     if (unusual !== '')
       return this.#bypass(request, session, bypass('unusual-process', unusual, request.args));
+    const preload = foreignPreload(request.env.get('LD_PRELOAD'));
+    if (preload !== undefined)
+      return this.#bypass(request, session, bypass('too-hard-environment', `LD_PRELOAD: ${preload}`, 'all'));
     const model = modelFor(request.tool);
     if (!model) return this.#bypass(request, session, bypass('unknown-tool', request.tool, request.args));
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
@@ -492,6 +503,15 @@ export class Calls {
       throw error;
     }
   }
+}
+
+/** Preload libraries that change how a process gets memory, or which rights it believes it has; not what a tool writes. */
+const HARMLESS_PRELOAD =
+  /(?:^|\/)(?:gg-interpose[^/]*|lib(?:fakeroot(?:-\w+)?|eatmydata|jemalloc|tcmalloc(?:_minimal)?|mimalloc|stdbuf))\.so[.\d]*$/;
+
+/** The library in the caller that a run of ours would not have. */
+function foreignPreload(list: string | undefined): string | undefined {
+  return list?.split(/[ :]/).find((path) => path !== '' && !HARMLESS_PRELOAD.test(path));
 }
 
 /** What it runs, and what that depends on, is for the shell to say. */

@@ -2,7 +2,7 @@
 // digest give the same bytes for the same thunk; a changed compiler changes every name.
 import { createHash } from 'node:crypto';
 import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { tryStat, tryStatNs } from '../store/stat.ts';
@@ -16,7 +16,9 @@ export interface Toolchain {
   readonly files: readonly string[];
   /** Symlinks on the way to them: absolute path -> text of the link. */
   readonly links: ReadonlyMap<string, string>;
-  /** Sizes, mtimes and inodes of the files; another text means: look again. */
+  /** Directories where more files of it may appear, and names looked up in vain on PATH. */
+  readonly places: readonly string[];
+  /** Sizes, mtimes and inodes of the files and places; another text means: look again. */
   readonly identity: string;
 }
 
@@ -48,6 +50,7 @@ const SUPPORT_FILES = [
   'libsanitizer.spec',
   'libgfortran.spec',
 ] as const;
+const DIRECTORY_TELLERS: ReadonlySet<string> = new Set(['cc1', 'cc1plus', 'liblto_plugin.so']);
 /** binutils look for this beside themselves to see into LTO objects. */
 const BFD_PLUGIN = '../lib/bfd-plugins/liblto_plugin.so';
 
@@ -125,7 +128,7 @@ export class Toolchains {
     if (known) {
       const value = await known.value;
       if (now - known.checkedAt < RECHECK_MS) return value;
-      if (identityOf(value.files) === value.identity) {
+      if (identityOf([...value.files, ...value.places]) === value.identity) {
         known.checkedAt = now;
         return value;
       }
@@ -144,15 +147,20 @@ export class Toolchains {
     const links = new Map<string, string>();
     const files = new Set<string>();
     const programs = [realTool];
+    /** Where a driver's own files are, for a specs file may be put there; where a program would be found sooner. */
+    const places = new Set<string>();
     const ask = async (args: readonly string[], driver = realTool): Promise<string> => {
       const r = await this.#query(driver, args, { cwd: '/', env });
       return r.code === 0 ? r.stdout.toString().trim() : '';
     };
-    const onPath = (name: string): string | undefined =>
-      searchPath
-        .split(':')
-        .map((d) => join(d, name))
-        .find((f) => tryStat(f)?.isFile());
+    const onPath = (name: string): string | undefined => {
+      for (const directory of searchPath.split(':')) {
+        const file = join(directory, name);
+        if (tryStat(file)?.isFile()) return file;
+        places.add(file);
+      }
+      return undefined;
+    };
     const wrapped = WRAPPER.exec(realTool)?.[1];
     if (wrapped !== undefined) {
       const tool = onPath(wrapped);
@@ -171,6 +179,7 @@ export class Toolchains {
         if (i < SUBPROGRAMS.length && !isProgram(found))
           throw new ToolchainError(`toolchain of ${realTool}: ${found} is a script`);
         programs.push(found);
+        if (DIRECTORY_TELLERS.has(basename(found))) places.add(dirname(found));
       }
     }
     for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));
@@ -194,7 +203,13 @@ export class Toolchains {
       hash.update(`${file} ${name}\n`);
     }
     for (const [from, to] of [...links].sort()) hash.update(`${from} -> ${to}\n`);
-    return { digest: hash.digest('hex'), files: sorted, links, identity: identityOf(sorted) };
+    return {
+      digest: hash.digest('hex'),
+      files: sorted,
+      links,
+      identity: identityOf([...sorted, ...places]),
+      places: [...places],
+    };
   }
 
   /**

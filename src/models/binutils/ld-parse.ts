@@ -44,7 +44,9 @@ function lookUp(word: string): Found | undefined {
   const body = word.slice(dashes);
   const eq = body.indexOf('=');
   const name = eq < 0 ? body : body.slice(0, eq);
-  const long = Object.hasOwn(LONG_FLAGS, name) ? LONG_FLAGS[name] : undefined;
+  // With one dash an "o" is always -o and its value.
+  const mayBeLong = (dashes === 2 || !body.startsWith('o')) && Object.hasOwn(LONG_FLAGS, name);
+  const long = mayBeLong ? LONG_FLAGS[name] : undefined;
   if (long && (eq < 0 || long.value !== 'none')) {
     return {
       flag: long,

@@ -224,24 +224,24 @@ class Walk {
     const directories: string[] = [];
     for (const raw of (text ?? '').split('\n')) {
       const line = raw.replace(/#.*/, '').trim();
-      if (line.startsWith('include ')) {
-        // Debian's one pattern: conf.d/*.conf. The files are named after what installs them.
-        const directory = line
-          .slice(8)
-          .trim()
-          .replace(/\/\*\.conf$/, '');
-        for (const name of CONF_FILES)
-          directories.push(...this.#configured(`${directory}/${name}`, depth + 1));
+      const pattern = /^include\s+(\S+)$/.exec(line)?.[1];
+      if (pattern !== undefined) {
+        const path = pattern.startsWith('/') ? pattern : `${file.slice(0, file.lastIndexOf('/'))}/${pattern}`;
+        const directory = path.slice(0, path.lastIndexOf('/'));
+        const wanted = globOf(path.slice(directory.length + 1));
+        for (const name of this.#context.entries(directory))
+          if (wanted.test(name)) directories.push(...this.#configured(`${directory}/${name}`, depth + 1));
       } else if (line.startsWith('/')) directories.push(line);
     }
     return directories;
   }
 }
 
-const CONF_FILES = [
-  'aarch64-linux-gnu.conf',
-  'i386-linux-gnu.conf',
-  'i686-linux-gnu.conf',
-  'libc.conf',
-  'x86_64-linux-gnu.conf',
-] as const;
+/** A file name's pattern with * and ?; a name with a leading dot is not meant. */
+function globOf(pattern: string): RegExp {
+  const text = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*/g, '.*')
+    .replace(/\?/g, '.');
+  return new RegExp(`^(?!\\.)${text}$`);
+}
