@@ -316,6 +316,8 @@ static const char *unusual_process(void) {
       {RLIMIT_AS, (rlim_t)1 << 33, "RLIMIT_AS"},
       {RLIMIT_DATA, (rlim_t)1 << 33, "RLIMIT_DATA"},
       {RLIMIT_CPU, 60, "RLIMIT_CPU"},
+      {RLIMIT_NOFILE, 64, "RLIMIT_NOFILE"},
+      {RLIMIT_NPROC, 64, "RLIMIT_NPROC"},
   };
   if (fcntl(1, F_GETFD) < 0) return "stdout is closed";
   if (fcntl(2, F_GETFD) < 0) return "stderr is closed";
@@ -324,6 +326,16 @@ static const char *unusual_process(void) {
     if (getrlimit(limits[i].resource, &now) == 0 && now.rlim_cur < limits[i].enough) return limits[i].name;
   }
   return NULL;
+}
+
+/* Kilobytes of stack a compiler called here would have; src/session/stack-limit.ts compares them with the server's. gcc raises
+ * its limit to 64 MB where it may. */
+static uint32_t stack_kilobytes(void) {
+  const rlim_t wanted = (rlim_t)64 << 20;
+  struct rlimit now;
+  if (getrlimit(RLIMIT_STACK, &now) < 0) return 0;
+  if (now.rlim_cur < wanted) now.rlim_cur = now.rlim_max < wanted ? now.rlim_max : wanted;
+  return now.rlim_cur == RLIM_INFINITY || now.rlim_cur >> 10 > UINT32_MAX ? UINT32_MAX : (uint32_t)(now.rlim_cur >> 10);
 }
 
 static int interposed(void) {
@@ -343,6 +355,7 @@ static int add_surroundings(struct buffer *b) {
   bad |= field_number(b, GG_FIELD_PID, getpid());
   bad |= field_number(b, GG_FIELD_TTY, (isatty(0) ? 1 : 0) | (isatty(1) ? 2 : 0) | (isatty(2) ? 4 : 0));
   bad |= field_number(b, GG_FIELD_INTERPOSED, interposed());
+  bad |= field_number(b, GG_FIELD_STACK, stack_kilobytes());
   return bad;
 }
 
@@ -450,6 +463,7 @@ static void clean_path(void) {
   if (!path) return;
   char *kept = malloc(strlen(path) + 1), *end = kept;
   if (!kept) return;
+  int first = 1;
   while (1) {
     size_t length = strcspn(path, ":");
     char marker[PATH_MAX];
@@ -460,7 +474,9 @@ static void clean_path(void) {
       ours = stat(marker, &st) == 0;
     }
     if (!ours) {
-      if (end != kept) *end++ = ':';
+      /* An empty entry, also the first one, is the working directory. */
+      if (!first) *end++ = ':';
+      first = 0;
       memcpy(end, path, length);
       end += length;
     }

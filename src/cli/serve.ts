@@ -87,7 +87,11 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     cacheDir: join(stateDir, 'scan'),
     watch: true,
   });
-  const journal = new Journal(join(stateDir, 'journal'));
+  // Thunks that run now may be needed by nothing in the tree: nothing is dropped meanwhile.
+  let isBusy = (): boolean => false;
+  const journal = new Journal(join(stateDir, 'journal'), {
+    needed: (outstanding) => (isBusy() ? undefined : neededBy(outstanding, store)),
+  });
   const history = new History(join(stateDir, 'history.jsonl'));
   const owed = new Owed({ file: join(stateDir, 'owed.json'), journal, store, digests });
   const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
@@ -122,6 +126,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   sessions.set(detached.id, detached);
   const place = (request: PlaceRequest): Promise<number> => runner.place(request);
   const forcer = new Forcer({ store, engine, journal, history, place, sessions });
+  isBusy = () => forcer.reductor.pending > 0;
   const contexts = new Contexts({ store, journal, toolchains, scanner, query });
   const ranlib = onPath('ranlib');
   const heal = (path: string, owner: string): Promise<boolean> =>
@@ -163,6 +168,8 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
       try {
         const { cacheSizeBytes } = loadSettings({}, process.env);
         collectGarbage(stateDir, cacheSizeBytes, neededBy(journal.outstanding(), store));
+        calls.storeShrank();
+        forcer.reductor.forget();
       } catch {
         // A bad setting or a full disk is said to whoever runs a command; nobody listens here.
       }

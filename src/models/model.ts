@@ -108,6 +108,8 @@ export interface ModelContext {
   stat(absPath: string): FileStat | undefined;
   /** Bytes of a file, undefined when unreadable. Bounded by `maxBytes` (default 16 MiB): larger is undefined. */
   read(absPath: string, maxBytes?: number): Buffer | undefined;
+  /** Names in a directory, sorted; none when it cannot be read. */
+  entries(absPath: string): readonly string[];
   /** True when the file is a placeholder (its real bytes are not known yet). */
   isPlaceholder(absPath: string): boolean;
   /** For a placeholder: the paths (absolute) its thunk reads, so that libraries needed by a library can be found. */

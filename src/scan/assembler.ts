@@ -1,6 +1,7 @@
 // What assembler code includes by directives of its own: .include, and .incbin for data. Searched as gas does: from the
 // working directory, then in the directories of -I.
 import { statSync } from 'node:fs';
+import type { AssemblerFile } from './assembler-text.ts';
 import { marksOf } from './marks.ts';
 import { readFileOrUndefined } from './read-file.ts';
 import type { ScanRequest, ScanResult } from './scanner.ts';
@@ -8,13 +9,6 @@ import { absolutePath } from './search.ts';
 
 /** Files one source may include, directly or not. */
 const FILES_MAX = 1000;
-
-export interface AssemblerFile {
-  /** As written. */
-  readonly name: string;
-  /** .include: it may include others; .incbin: it is data. */
-  readonly code: boolean;
-}
 
 /** -I as the driver hands it to the assembler, and those of -Wa. */
 export function assemblerDirs(flags: readonly string[]): string[] {

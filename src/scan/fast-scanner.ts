@@ -390,8 +390,9 @@ export class FastScanner implements Scanner {
       files.push(withoutDot(path));
       system.push(isSystem);
       if (marks.time) usesTime = true;
-      if (isSystem) continue;
-      if (marks.pragma) throw new Stop('unsupported-directive', `${path}: _Pragma`, false);
+      if (!isSystem && marks.pragma) throw new Stop('unsupported-directive', `${path}: _Pragma`, false);
+      // Not only the user's: a header for embedding files may stand in a directory of -isystem.
+      if (marks.assembler?.length === 0) continue;
       const included = findForAssembler(request.cwd, plan.assemblerDirs, marks.assembler);
       if (!included) throw new Stop('asm-include', path, false);
       for (const name of included) extra.add(name);

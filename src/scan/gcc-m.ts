@@ -149,10 +149,10 @@ export class GccMScanner implements Scanner {
       const { marks, spellings } = marked;
       read.push({ path: file, spellings });
       if (marks.time) usesTime = true;
-      if (system[i]) continue;
       // -M does not expand text, and so does not see what a compile sees.
-      if (marks.pragma)
+      if (!system[i] && marks.pragma)
         return { kind: 'incomplete', reason: 'unsupported-directive', detail: `${file}: _Pragma` };
+      if (marks.assembler?.length === 0) continue;
       const included = findForAssembler(request.cwd, assemblerDirs(request.flags), marks.assembler);
       if (!included) return { kind: 'incomplete', reason: 'asm-include', detail: file };
       extra.push(...included);

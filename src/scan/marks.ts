@@ -1,12 +1,11 @@
 // What the bytes of a file say that no list of includes does.
-import type { AssemblerFile } from './assembler.ts';
-import { latin1FileName } from './file-name.ts';
+import { type AssemblerFiles, filesInAssembler, filesInC } from './assembler-text.ts';
 
 export interface Marks {
   /** __DATE__, __TIME__ or __TIMESTAMP__ outside of comments. */
   readonly time: boolean;
   /** Files that assembler code in it includes; undefined: there are some we cannot name. */
-  readonly assembler: readonly AssemblerFile[] | undefined;
+  readonly assembler: AssemblerFiles;
   /** _Pragma in text (definitions apart) may do what only a full preprocessor run shows. */
   readonly pragma: boolean;
 }
@@ -18,15 +17,14 @@ const TIME = /__(?:DATE|TIME|TIMESTAMP)__/;
 const COMMENT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\*[\s\S]*?\*\/|\/\/.*/g;
 /** A definition with its continued lines. */
 const DEFINE = /^[ \t]*#[ \t]*define\b(?:[^\\\n]|\\[\s\S])*/gm;
-/** At the start of a word: `x.include` is a name. In a string an escape may stand before it. */
-const START = /(?<![\w$.])|(?<=\\[abfnrtv])/.source;
-const ASSEMBLER = new RegExp(`(?:${START})\\.(?:incbin|include)\\b`);
-const IN_CODE = new RegExp(`(?:${START})\\.(incbin|include)\\b([^\\n;]*)`, 'g');
-const IN_STRINGS = new RegExp(`(?:${START})\\.(incbin|include)\\b([^\\n]*)`, 'g');
 /** What hands a string to the assembler, but for macros, whose callers give the operand in the same string. */
 const ASM = /\basm\b|\b__asm(?:__)?\b/;
-/** The word alone, as a program that parses such directives would compare with. */
-const WORD_ALONE = /"\.(?:incbin|include)"/g;
+/** Lines whose quotes hold names of headers. */
+const INCLUDE_LINE = /^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b.*$/gm;
+/** In a file without assembler code of its own only these are worth a look. */
+const HINTS = ['incbin', '.inc', 'INCBIN', '.INC'] as const;
+/** -traditional-cpp pastes over a comment. */
+const OVER_COMMENT = /(?<![\w$.])\.i?n?c?\/\*/;
 /** A _Pragma, or a macro for one, that changes macros or what is read. */
 export const PRAGMA_WITH_EFFECT =
   /_Pragma\s*\(\s*"\s*(?:once|push_macro|pop_macro|GCC\s+(?:system_header|poison|target|optimize))|PRAGMA\w*\s*\(\s*(?:once|push_macro|pop_macro)\b/i;
@@ -35,40 +33,26 @@ function withoutComments(text: string): string {
   return text.replace(COMMENT, (piece) => (piece.startsWith('/') ? ' ' : piece));
 }
 
-/**
- * Operands of .incbin and .include.
- * @param quote what their quotes look like: in C they stand inside a string.
- */
-function assemblerFiles(text: string, quote: '"' | '\\"'): AssemblerFile[] | undefined {
-  const files: AssemblerFile[] = [];
-  for (const [, directive, rest] of text.matchAll(quote === '"' ? IN_CODE : IN_STRINGS)) {
-    const operand = rest!.trimStart();
-    // A member called `include` is no directive.
-    if (directive === 'include' && quote === '\\"' && !/^\\?"|^'/.test(operand)) continue;
-    const name = operand.startsWith(quote)
-      ? operand.slice(quote.length, operand.indexOf(quote, quote.length))
-      : undefined;
-    const closed = name !== undefined && operand.indexOf(quote, quote.length) > 0;
-    if (!closed || name === '' || name!.includes('\\') || name!.includes('"')) return undefined;
-    const path = latin1FileName(name!);
-    if (path === undefined) return undefined;
-    files.push({ name: path, code: directive === 'include' });
-  }
-  return files;
-}
-
 /** @param assembler the file is assembler code, not C with assembler in it. */
 export function marksOf(bytes: Buffer, assembler: boolean): Marks {
   const time = bytes.includes('__TIME') || bytes.includes('__DATE__');
   const pragma = bytes.includes('_Pragma') || bytes.includes('PRAGMA');
-  const asm = bytes.includes('.incbin') || bytes.includes('.include');
-  if (!time && !pragma && !asm) return NOTHING;
+  const asm = assembler || bytes.includes('asm');
+  const hinted = asm || HINTS.some((hint) => bytes.includes(hint));
+  if (!time && !pragma && !hinted) return NOTHING;
   const text = bytes.toString('latin1');
   const bare = withoutComments(text);
-  const code = asm && !assembler && !ASM.test(bare) ? bare.replace(WORD_ALONE, '""') : bare;
   return {
     time: time && TIME.test(bare),
-    assembler: asm && ASSEMBLER.test(code) ? assemblerFiles(code, assembler ? '"' : '\\"') : [],
+    assembler: hinted ? filesFor(text, bare, assembler) : [],
     pragma: pragma && PRAGMA_WITH_EFFECT.test(bare.replace(DEFINE, '')),
   };
+}
+
+function filesFor(text: string, bare: string, assembler: boolean): AssemblerFiles {
+  // A line that goes on may do so within a comment or a word.
+  const joined = /\\\r?\n/.test(text) ? withoutComments(text.replace(/\\\r?\n/g, '')) : bare;
+  const code = joined.replace(INCLUDE_LINE, '');
+  if (!assembler) return filesInC(code, ASM.test(code));
+  return OVER_COMMENT.test(text) ? undefined : filesInAssembler(code);
 }

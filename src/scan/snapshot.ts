@@ -1,7 +1,7 @@
 // What outlives a server: the compiler's answers and lexed files. A file that is damaged, or of another version, counts as
 // missing.
 //
-// Form of the files (version 3): "gg-scan VERSION SHA256\n", then what the sum is over. `answers`: JSON, key to answers.
+// Form of the files (version 4): "gg-scan VERSION SHA256\n", then what the sum is over. `answers`: JSON, key to answers.
 // `programs`: JSON of the symbols in the order of their numbers, "\n", then one line per program
 //   PATH "\t" IDENTITY "\t" MODE "\t" OFFSET "\t" COUNT "\t" JSON of the rest
 // an empty line, and the operations of all programs as 32-bit little-endian integers (OFFSET and COUNT count those).
@@ -19,7 +19,7 @@ import { identityText, type Tree } from './tree.ts';
 import type { UnitMemo } from './unit-memo.ts';
 import { readUnits, writeUnits } from './unit-snapshot.ts';
 
-const VERSION = 3;
+const VERSION = 4;
 const ANSWERS = 'answers';
 const PROGRAMS = 'programs';
 const UNITS = 'units';

@@ -4,24 +4,15 @@
 //
 // Format: "!<arch>\n", then members: 60 bytes head (name 16, date 12, uid 6, gid 6, mode 8, size 10, "`\n"), the bytes, "\n"
 // to an even length. Source: ar(5).
-import {
-  chmodSync,
-  closeSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import type { ProcessRunner } from '../engine/process-runner.ts';
-import { outputOf } from '../force/node.ts';
+import { type ForceNode, outputOf } from '../force/node.ts';
 import { baseName, type ObjectRef, tagOf } from '../ir/name.ts';
 import { mayBePlaceholder, readPlaceholder, SIZE_BY_FORM } from '../ir/placeholder.ts';
 import { readHead } from '../store/head.ts';
 import type { LocalStore } from '../store/local.ts';
-import { tryStat } from '../store/stat.ts';
-import type { Placer } from '../writeback/writeback.ts';
+import { tryStat, tryStatNs } from '../store/stat.ts';
+import { ESTALE, type Placer } from '../writeback/writeback.ts';
 import type { Forcer } from './forcer.ts';
 
 const MAGIC = '!<arch>\n';
@@ -90,16 +81,36 @@ export interface HealParts {
   readonly ranlib: string;
 }
 
+/** Times an archive may be replaced while it is healed. */
+const ROUNDS_MAX = 5;
+
 /** @returns true when the archive holds no placeholder any more. */
 export async function healArchive(absPath: string, owner: string, parts: HealParts): Promise<boolean> {
-  const refs = placeholdersInArchive(absPath);
-  if (refs.length === 0) return true;
-  const nodes = await Promise.all(refs.map((ref) => parts.forcer.reductor.force(baseName(ref), owner)));
-  if (nodes.some((n) => n.state !== 'done')) return false;
-  const stat = statSync(absPath, { bigint: true });
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const refs = placeholdersInArchive(absPath);
+    if (refs.length === 0) return true;
+    const nodes = await Promise.all(refs.map((ref) => parts.forcer.reductor.force(baseName(ref), owner)));
+    if (nodes.some((n) => n.state !== 'done')) return false;
+    // One writer a path: a placeholder that takes the archive's place is not to be overwritten.
+    const healed = await parts.forcer.withPath(absPath, () => replaceMembers(absPath, refs, nodes, parts));
+    if (healed !== 'replaced') return healed === 'done';
+  }
+  return false;
+}
+
+/** @returns 'replaced': another archive stands there by now. */
+async function replaceMembers(
+  absPath: string,
+  refs: readonly ObjectRef[],
+  nodes: readonly ForceNode[],
+  parts: HealParts,
+): Promise<'done' | 'failed' | 'replaced'> {
+  const stat = tryStatNs(absPath);
+  if (!stat) return 'replaced';
   const archive = readFileSync(absPath);
+  if (placeholdersInArchive(absPath).join() !== refs.join()) return 'replaced';
   const members = readMembers(archive);
-  if (!members) return false;
+  if (!members) return 'failed';
   const pieces: Buffer[] = [Buffer.from(MAGIC, 'latin1')];
   let index: 'none' | 'zero-date' | 'dated' = 'none';
   for (const member of members) {
@@ -116,7 +127,7 @@ export async function healArchive(absPath: string, owner: string, parts: HealPar
     if (ref) {
       const value = outputOf(nodes[refs.indexOf(ref)], tagOf(ref));
       const real = value === undefined ? undefined : parts.store.get(value);
-      if (!real) return false;
+      if (!real) return 'failed';
       data = real;
       head.write(String(real.length).padEnd(10), 48, 'latin1');
     }
@@ -134,7 +145,7 @@ export async function healArchive(absPath: string, owner: string, parts: HealPar
         cwd: '/',
         env: ['LC_ALL=C'],
       });
-      if (r.startErrno !== 0 || r.exitCode !== 0) return false;
+      if (r.startErrno !== 0 || r.exitCode !== 0) return 'failed';
     }
     const errno = await parts.place({
       source: temporary,
@@ -142,8 +153,9 @@ export async function healArchive(absPath: string, owner: string, parts: HealPar
       mode: Number(stat.mode) & 0o7777,
       mtimeNs: stat.mtimeNs,
       sameInode: stat.nlink > 1n,
+      inode: stat.ino,
     });
-    return errno === 0;
+    return errno === 0 ? 'done' : errno === ESTALE ? 'replaced' : 'failed';
   } finally {
     rmSync(temporary, { force: true });
   }

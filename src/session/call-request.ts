@@ -1,4 +1,6 @@
 // A shim's request as a value.
+import { join, resolve } from 'node:path';
+import { tryStat } from '../store/stat.ts';
 import { FIELD } from './protocol.ts';
 
 export interface CallRequest {
@@ -13,6 +15,8 @@ export interface CallRequest {
   readonly pid: number;
   readonly stderrTty: boolean;
   readonly interposed: boolean;
+  /** Kilobytes of stack a compiler called there would have; 0: not known. */
+  readonly stackKb: number;
   /** What about the calling process the real tool would trip over; empty: nothing. */
   readonly unusual: string;
   /** For `open`: the file. */
@@ -52,6 +56,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
       case FIELD.PID:
       case FIELD.TTY:
       case FIELD.INTERPOSED:
+      case FIELD.STACK:
         if (bytes.length === 4) numbers.set(tag, bytes.readUInt32LE(0));
         break;
       default:
@@ -68,10 +73,27 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     pid: numbers.get(FIELD.PID) ?? 0,
     stderrTty: ((numbers.get(FIELD.TTY) ?? 0) & 4) !== 0,
     interposed: numbers.get(FIELD.INTERPOSED) === 1,
+    stackKb: numbers.get(FIELD.STACK) ?? 0,
     unusual: one.get(FIELD.UNUSUAL) ?? '',
     path: one.get(FIELD.PATH) ?? '',
     utf8: ok,
   };
+}
+
+/** Programs that a toolchain looks up on PATH. */
+const ON_PATH = ['as', 'ld', 'ld.bfd', 'ld.gold', 'ld.lld', 'objcopy', 'ranlib', 'ar', 'nm'] as const;
+
+/**
+ * $PATH as it reads from elsewhere: the server and the engines are in other directories. Relative entries that hold none of
+ * the toolchain's programs are left out, so that directories share what is known of a toolchain.
+ */
+export function absoluteSearchPath(path: string, cwd: string): string {
+  const entries = path.split(':');
+  if (entries.every((entry) => entry.startsWith('/'))) return path;
+  return entries
+    .map((entry) => (entry.startsWith('/') ? entry : resolve(cwd, entry)))
+    .filter((entry, i) => entries[i]!.startsWith('/') || ON_PATH.some((tool) => tryStat(join(entry, tool))))
+    .join(':');
 }
 
 /** $PATH without directories of shims. */

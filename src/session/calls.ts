@@ -27,23 +27,29 @@ import { modelFor } from '../models/registry.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { tryLstatNs, tryStat } from '../store/stat.ts';
-import type { Toolchains } from '../toolchain/toolchain.ts';
+import { isProgram } from '../toolchain/program.ts';
+import { ToolchainError, type Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
 import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
-import { type CallRequest, commandText, searchPathWithout } from './call-request.ts';
+import { absoluteSearchPath, type CallRequest, commandText, searchPathWithout } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import { mtimeClasses } from './mtime-classes.ts';
+import { isPackaged } from './packaged.ts';
 import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
+import { hasOtherStack } from './stack-limit.ts';
 import { absolute, placeholderAt } from './tree.ts';
 
 export type Answer =
   | { readonly kind: 'run' }
   | { readonly kind: 'ready' | 'failed' }
   | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
+
+/** Names of inputs remembered as kept; then they are looked up anew. */
+const KEPT_MAX = 100_000;
 
 const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 
@@ -94,6 +100,11 @@ export class Calls {
     this.#p = parts;
   }
 
+  /** Blobs may have gone from the store. */
+  storeShrank(): void {
+    this.#kept.clear();
+  }
+
   async open(request: CallRequest): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const path = absolute(request.cwd, request.path);
@@ -128,13 +139,25 @@ export class Calls {
     );
   }
 
-  async call(request: CallRequest): Promise<Answer> {
+  call(request: CallRequest): Promise<Answer> {
+    const path = request.env.get('PATH');
+    const absolutePath = path === undefined ? undefined : absoluteSearchPath(path, request.cwd);
+    return absolutePath === undefined || absolutePath === path
+      ? this.#call(request)
+      : this.#call({ ...request, env: new Map([...request.env, ['PATH', absolutePath]]) });
+  }
+
+  async #call(request: CallRequest): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
     if (!request.utf8) return this.#bypass(request, session, bypass('not-utf8', request.tool, 'all'));
-    if (request.unusual !== '')
-      return this.#bypass(request, session, bypass('unusual-process', request.unusual, request.args));
+    const unusual = request.unusual || (hasOtherStack(request.stackKb) ? 'RLIMIT_STACK' : '');
+    if (unusual !== '')
+      return this.#bypass(request, session, bypass('unusual-process', unusual, request.args));
+    const preload = foreignPreload(request.env.get('LD_PRELOAD'));
+    if (preload !== undefined)
+      return this.#bypass(request, session, bypass('too-hard-environment', `LD_PRELOAD: ${preload}`, 'all'));
     const model = modelFor(request.tool);
     if (!model) return this.#bypass(request, session, bypass('unknown-tool', request.tool, request.args));
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
@@ -147,6 +170,8 @@ export class Calls {
     const cache = ancestry.compilerCache ?? compilerCacheAt(request.realTool);
     if (cache !== undefined)
       return this.#bypass(request, session, bypass('compiler-cache', cache, request.args));
+    if (!isProgram(request.realTool))
+      return this.#bypass(request, session, bypass('unknown-tool', aScript(request), request.args));
     const deferred =
       mode !== 'sync' &&
       ancestry.buildTool &&
@@ -177,11 +202,14 @@ export class Calls {
         this.#p.contexts.forCall(searchPath, (scan) => scans.push(scan)),
       );
     } catch (error) {
-      plan = bypass(
-        'internal-error',
-        error instanceof Error ? (error.stack ?? error.message) : String(error),
-        'all',
-      );
+      plan =
+        error instanceof ToolchainError
+          ? bypass('toolchain-query-failed', error.message, 'all')
+          : bypass(
+              'internal-error',
+              error instanceof Error ? (error.stack ?? error.message) : String(error),
+              'all',
+            );
     }
     if (plan.kind === 'bypass') return this.#bypass(request, session, plan);
     const frozen = await this.#freeze(plan, request, searchPath, session);
@@ -196,7 +224,7 @@ export class Calls {
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
   async prefetch(request: CallRequest, session: Session, owner: string): Promise<void> {
-    if (compilerCacheAt(request.realTool) !== undefined) return;
+    if (compilerCacheAt(request.realTool) !== undefined || !isProgram(request.realTool)) return;
     const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
     const model = modelFor(request.tool);
     const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
@@ -336,13 +364,14 @@ export class Calls {
       name = await this.#p.digests.digestSoon(path);
     }
     if (name === undefined) return undefined;
-    // Files of the system stay; the user's may be edited before the thunk runs, so their bytes are kept.
-    if (!path.startsWith('/usr/') && !this.#kept.has(name)) {
+    // Packages' files stay; others may be edited before the thunk runs, so their bytes are kept.
+    if (!this.#kept.has(name) && !isPackaged(path)) {
       try {
         if (!(await this.#p.store.putCopySoon(path, name))) return undefined;
       } catch {
         return undefined;
       }
+      if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
       this.#kept.add(name);
     }
     return name;
@@ -380,17 +409,21 @@ export class Calls {
         const source = value === undefined ? undefined : this.#p.store.path(value);
         if (value === undefined || source === undefined) return RUN;
         const dest = absolute(request.cwd, output.path);
-        const keeps = keepsFile(frozen[i]!.planned, dest);
-        if (!keeps) unlinkOtherName(dest);
-        const errno = await this.#p.place({
-          source,
-          dest,
-          mode: modeOf(output, dest, request.umask),
-          mtimeNs: -1n,
-          sameInode: keeps && tryStat(dest)?.size === 0,
+        // Not while the value of a placeholder that stands there is on its way.
+        const errno = await this.#p.forcer.withPath(dest, async () => {
+          const keeps = keepsFile(frozen[i]!.planned, dest);
+          if (!keeps) unlinkOtherName(dest);
+          const error = await this.#p.place({
+            source,
+            dest,
+            mode: modeOf(output, dest, request.umask),
+            mtimeNs: -1n,
+            sameInode: keeps && tryStat(dest)?.size === 0,
+          });
+          if (error === 0) this.#p.journal.settle(dest);
+          return error;
         });
         if (errno !== 0) return RUN;
-        this.#p.journal.settle(dest);
         this.#p.history.note({ path: dest, thunk: node.name, how, wallMs: node.wallMs });
       }
       stdout.push(node.stdout);
@@ -471,6 +504,20 @@ export class Calls {
       throw error;
     }
   }
+}
+
+/** Preload libraries that change how a process gets memory, or which rights it believes it has; not what a tool writes. */
+const HARMLESS_PRELOAD =
+  /(?:^|\/)(?:gg-interpose[^/]*|lib(?:fakeroot(?:-\w+)?|eatmydata|jemalloc|tcmalloc(?:_minimal)?|mimalloc|stdbuf))\.so[.\d]*$/;
+
+/** The library in the caller that a run of ours would not have. */
+function foreignPreload(list: string | undefined): string | undefined {
+  return list?.split(/[ :]/).find((path) => path !== '' && !HARMLESS_PRELOAD.test(path));
+}
+
+/** What it runs, and what that depends on, is for the shell to say. */
+function aScript({ tool, realTool }: CallRequest): string {
+  return `${tool}: ${realTool} is a script`;
 }
 
 /** `make -i`: a failure must be make's to ignore. The letters stand first, without a dash. */

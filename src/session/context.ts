@@ -1,5 +1,5 @@
 // What models may ask about the world, answered from the session's caches.
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { baseName } from '../ir/name.ts';
 import { decodeThunk } from '../ir/thunk.ts';
 import type { FileStat, ModelContext } from '../models/model.ts';
@@ -57,6 +57,13 @@ export class Contexts {
           return s.isFile() && s.size <= maxBytes ? readFileSync(absPath) : undefined;
         } catch {
           return undefined;
+        }
+      },
+      entries: (absPath) => {
+        try {
+          return readdirSync(absPath).sort();
+        } catch {
+          return [];
         }
       },
       isPlaceholder: (absPath) => placeholderAt(absPath) !== undefined,

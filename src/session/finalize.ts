@@ -26,6 +26,8 @@ export interface FinalizeScope {
 
 /** Directory entries looked at before other requests get a turn. */
 const SLICE = 2000;
+/** What git alone writes in a repository, thousands of files; a build may put its own beside them. */
+const GIT_OWN: ReadonlySet<string> = new Set(['objects', 'refs', 'logs', 'lfs']);
 /** A healed archive may let more be forced; more rounds than this mean something is written as fast as it is forced. */
 const ROUNDS_MAX = 10;
 
@@ -61,11 +63,12 @@ export async function findPlaceholders(
     } catch {
       continue;
     }
+    const isRepository = ['HEAD', 'objects', 'refs'].every((name) => entries.some((e) => e.name === name));
     for (const entry of entries) {
       if (++looked % SLICE === 0) await turn();
       const path = `${directory === '/' ? '' : directory}/${entry.name}`;
       if (entry.isDirectory()) {
-        if (entry.name !== '.git') stack.push(path);
+        if (!(isRepository && GIT_OWN.has(entry.name))) stack.push(path);
         continue;
       }
       if (!entry.isFile()) continue;

@@ -35,6 +35,15 @@ type JournalRecord =
 const CLOCK_STEP_MS = 100;
 /** Lines after which a journal with little outstanding is rewritten. */
 const COMPACT_LINES = 20_000;
+/** Placements kept beyond what outstanding placeholders need: those of calls under way have no placeholder yet. */
+const RECENT_PLACES = 10_000;
+
+export interface JournalOptions {
+  /** Thunks that outstanding placeholders need; undefined: ask another time. Without it every placement stays. */
+  readonly needed?: (outstanding: readonly Outstanding[]) => ReadonlySet<ObjectName> | undefined;
+  /** Default RECENT_PLACES. */
+  readonly recentPlaces?: number;
+}
 
 function encode(record: JournalRecord): string {
   const json = JSON.stringify(record);
@@ -54,11 +63,15 @@ export class Journal {
   readonly #pathsByThunk = new Map<ObjectName, Set<string>>();
   readonly #places = new Map<ObjectName, Placement>();
   readonly #openSinceMs = new Map<string, number>();
+  readonly #options: JournalOptions;
   #fd = -1;
   #lines = 0;
+  /** Placements after the last look at which are needed. */
+  #placesKept = 0;
 
-  constructor(file: string) {
+  constructor(file: string, options: JournalOptions = {}) {
     this.#file = file;
+    this.#options = options;
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     let text = '';
     try {
@@ -70,6 +83,8 @@ export class Journal {
       const record = line === '' ? undefined : decode(line);
       if (record) this.#apply(record);
     }
+    // Nothing is under way yet.
+    if (this.#byPath.size === 0) this.#places.clear();
     this.#compact();
   }
 
@@ -106,13 +121,31 @@ export class Journal {
   #append(record: JournalRecord): void {
     this.#apply(record);
     writeSync(this.#fd, encode(record));
-    if (++this.#lines > COMPACT_LINES && this.#lines > 8 * (this.#byPath.size + this.#places.size))
+    this.#lines++;
+    if (this.#places.size > 2 * (this.#placesKept + this.#recentPlaces)) this.#dropPlaces();
+    if (this.#lines > COMPACT_LINES && this.#lines > 8 * (this.#byPath.size + this.#places.size))
       this.#compact();
   }
 
-  /** Rewrites the file with what is outstanding. Placements stay while any placeholder is: a thunk may need another's. */
+  get #recentPlaces(): number {
+    return this.#options.recentPlaces ?? RECENT_PLACES;
+  }
+
+  /** Forgets placements that no outstanding placeholder needs, but for the newest. */
+  #dropPlaces(): void {
+    const nothing = this.#byPath.size === 0 ? new Set<ObjectName>() : undefined;
+    const needed = this.#options.needed ? this.#options.needed(this.outstanding()) : nothing;
+    if (!needed) return;
+    let old = this.#places.size - this.#recentPlaces;
+    for (const name of this.#places.keys()) {
+      if (old-- <= 0) break;
+      if (!needed.has(name)) this.#places.delete(name);
+    }
+    this.#placesKept = this.#places.size;
+  }
+
+  /** Rewrites the file with what is outstanding, and with the placements of that. */
   #compact(): void {
-    if (this.#byPath.size === 0) this.#places.clear();
     const lines: string[] = [];
     for (const [thunk, place] of this.#places) lines.push(encode({ t: 'x', thunk, place }));
     for (const o of this.#byPath.values()) lines.push(encode({ t: 'p', ...o }));
@@ -128,6 +161,11 @@ export class Journal {
 
   place(thunk: ObjectName, place: Placement): void {
     if (!this.#places.has(thunk)) this.#append({ t: 'x', thunk, place });
+  }
+
+  /** Placements remembered. */
+  get places(): number {
+    return this.#places.size;
   }
 
   placement(thunk: ObjectName): Placement | undefined {

@@ -54,6 +54,7 @@ export class Prefetch {
         pid: process.pid,
         stderrTty: false,
         interposed: (env.get('LD_PRELOAD') ?? '').includes('gg-interpose'),
+        stackKb: 0,
         unusual: '',
         path: '',
         utf8: true,

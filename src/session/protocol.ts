@@ -8,7 +8,7 @@
 // A field that holds a number holds 4 bytes. Unknown tags are skipped. A body is at most BODY_BYTES_MAX.
 //
 // Request, first field REQUEST_KIND; a connection carries one request and one answer, except `cli` (a stream both ways).
-//   call   a tool was called: ARG* (argv, [0] first, as typed) TOOL REAL CWD ENV* UMASK PID TTY [INTERPOSED] [UNUSUAL]
+//   call   a tool was called: ARG* (argv, [0] first, as typed) TOOL REAL CWD ENV* UMASK PID TTY [INTERPOSED] [STACK] [UNUSUAL]
 //   open   somebody opens or runs a placeholder: PATH (absolute) CWD PID ENV* ; answered when the real bytes are in place
 //   cli    JSON messages of our own command line, one a frame, answered by JSON frames until either side closes
 //
@@ -37,6 +37,7 @@ export const FIELD = {
   TTY: 0x79, // 'y' number: bit 0 stdin, bit 1 stdout, bit 2 stderr is a terminal
   INTERPOSED: 0x69, // 'i' number: 1 when our preload library is in LD_PRELOAD
   UNUSUAL: 0x55, // 'U' text: what the real tool would trip over and a run elsewhere would not (a closed descriptor, a limit)
+  STACK: 0x73, // 's' number: kilobytes of stack that a compiler called here would have (stack-limit.ts)
   PATH: 0x66, // 'f'
   EXIT_CODE: 0x78, // 'x' number
   STDOUT: 0x6f, // 'o'

@@ -2,11 +2,12 @@
 // digest give the same bytes for the same thunk; a changed compiler changes every name.
 import { createHash } from 'node:crypto';
 import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { tryStat, tryStatNs } from '../store/stat.ts';
 import { loaderView, looksLikeElf } from './elf.ts';
+import { isProgram } from './program.ts';
 
 export interface Toolchain {
   /** Digest over the files' contents and paths; the `toolchain` of thunks. */
@@ -15,8 +16,15 @@ export interface Toolchain {
   readonly files: readonly string[];
   /** Symlinks on the way to them: absolute path -> text of the link. */
   readonly links: ReadonlyMap<string, string>;
-  /** Sizes, mtimes and inodes of the files; another text means: look again. */
+  /** Directories where more files of it may appear, and names looked up in vain on PATH. */
+  readonly places: readonly string[];
+  /** Sizes, mtimes and inodes of the files and places; another text means: look again. */
   readonly identity: string;
+}
+
+/** A tool whose parts cannot be named; the message says which. */
+export class ToolchainError extends Error {
+  override readonly name = 'ToolchainError';
 }
 
 /** Programs a gcc driver starts, as `-print-prog-name` knows them. */
@@ -42,6 +50,7 @@ const SUPPORT_FILES = [
   'libsanitizer.spec',
   'libgfortran.spec',
 ] as const;
+const DIRECTORY_TELLERS: ReadonlySet<string> = new Set(['cc1', 'cc1plus', 'liblto_plugin.so']);
 /** binutils look for this beside themselves to see into LTO objects. */
 const BFD_PLUGIN = '../lib/bfd-plugins/liblto_plugin.so';
 
@@ -110,7 +119,7 @@ export class Toolchains {
   /**
    * The toolchain behind a tool's absolute path.
    * @param searchPath $PATH without our shims: gcc looks its assembler up there.
-   * @throws when a part is missing or cannot be read; the message names the file.
+   * @throws ToolchainError when a part is missing, cannot be read or is a script; the message names the file.
    */
   async of(realTool: string, searchPath: string): Promise<Toolchain> {
     const key = `${realTool}\0${searchPath}`;
@@ -119,7 +128,7 @@ export class Toolchains {
     if (known) {
       const value = await known.value;
       if (now - known.checkedAt < RECHECK_MS) return value;
-      if (identityOf(value.files) === value.identity) {
+      if (identityOf([...value.files, ...value.places]) === value.identity) {
         known.checkedAt = now;
         return value;
       }
@@ -138,15 +147,20 @@ export class Toolchains {
     const links = new Map<string, string>();
     const files = new Set<string>();
     const programs = [realTool];
+    /** Where a driver's own files are, for a specs file may be put there; where a program would be found sooner. */
+    const places = new Set<string>();
     const ask = async (args: readonly string[], driver = realTool): Promise<string> => {
       const r = await this.#query(driver, args, { cwd: '/', env });
       return r.code === 0 ? r.stdout.toString().trim() : '';
     };
-    const onPath = (name: string): string | undefined =>
-      searchPath
-        .split(':')
-        .map((d) => join(d, name))
-        .find((f) => tryStat(f)?.isFile());
+    const onPath = (name: string): string | undefined => {
+      for (const directory of searchPath.split(':')) {
+        const file = join(directory, name);
+        if (tryStat(file)?.isFile()) return file;
+        places.add(file);
+      }
+      return undefined;
+    };
     const wrapped = WRAPPER.exec(realTool)?.[1];
     if (wrapped !== undefined) {
       const tool = onPath(wrapped);
@@ -160,11 +174,12 @@ export class Toolchains {
       ]);
       for (const [i, answer] of answers.entries()) {
         if (answer === '') continue;
-        if (isAbsolute(answer)) programs.push(answer);
-        else if (i < SUBPROGRAMS.length) {
-          const found = onPath(answer);
-          if (found !== undefined) programs.push(found);
-        }
+        const found = isAbsolute(answer) ? answer : i < SUBPROGRAMS.length ? onPath(answer) : undefined;
+        if (found === undefined) continue;
+        if (i < SUBPROGRAMS.length && !isProgram(found))
+          throw new ToolchainError(`toolchain of ${realTool}: ${found} is a script`);
+        programs.push(found);
+        if (DIRECTORY_TELLERS.has(basename(found))) places.add(dirname(found));
       }
     }
     for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));
@@ -184,11 +199,17 @@ export class Toolchains {
     const hash = createHash('sha256').update('gg-toolchain 1\n');
     for (const file of sorted) {
       const name = this.#digestOf(file);
-      if (name === undefined) throw new Error(`toolchain of ${realTool}: cannot read ${file}`);
+      if (name === undefined) throw new ToolchainError(`toolchain of ${realTool}: cannot read ${file}`);
       hash.update(`${file} ${name}\n`);
     }
     for (const [from, to] of [...links].sort()) hash.update(`${from} -> ${to}\n`);
-    return { digest: hash.digest('hex'), files: sorted, links, identity: identityOf(sorted) };
+    return {
+      digest: hash.digest('hex'),
+      files: sorted,
+      links,
+      identity: identityOf([...sorted, ...places]),
+      places: [...places],
+    };
   }
 
   /**

@@ -17,7 +17,7 @@ export interface PlaceRequest {
 export type Placer = (request: PlaceRequest) => Promise<number>;
 
 /** The placer's answer when another inode stands there. */
-const ESTALE = 116;
+export const ESTALE = 116;
 
 export type WritebackResult = 'written' | 'not-there' | { readonly errno: number };
 

@@ -22,6 +22,10 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['unknown-flag', 'ld --frobnicate add.o'],
   ['too-hard-flag', 'gcc -fplugin=none -c add.c'],
   ['too-hard-environment', 'GCC_COMPARE_DEBUG=-g gcc -c add.c'],
+  [
+    'too-hard-environment',
+    'gcc -shared -fPIC add.c -o l.so; LD_PRELOAD="$LD_PRELOAD $PWD/l.so" gcc -c add.c',
+  ],
   ['no-input', 'gcc -c'],
   ['missing-input', 'gcc -c nothing.c'],
   ['unreadable-input', 'gcc -c add.c -o x.o; nm x.o; chmod 0 x.o; gcc main.c x.o -o p'],
@@ -31,7 +35,7 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['scan-incomplete', 'gcc -DLATER -include nothing.h -c add.c'],
   ['library-not-found', 'gcc add.c main.c -lnothing -o p'],
   ['odd-linker-script', "echo 'STARTUP(x.o)' > libodd.so; gcc add.c main.c -L. -lodd -o p"],
-  ['odd-archive', 'gcc -c add.c -o x.o; ar rcu l.a x.o; ar rcU l.a x.o'],
+  ['odd-archive', 'gcc -c add.c -o x.o; touch -d @1 x.o; ar rcu l.a x.o; ar rcU l.a x.o'],
   ['thin-archive', 'gcc -c add.c -o x.o; ar rcT l.a x.o'],
   ['side-files', 'gcc -fstack-usage -c add.c -o x.o'],
   ['output-names-itself', 'gcc -c add.c -o x.o; gcc -shared x.o -Wl,-Map,x.map -o l.so'],
@@ -40,9 +44,10 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['inside-driver', 'COLLECT_GCC=gcc ld -v', '--preload=0'],
   ['not-utf8', "printf 'int x;' > \"$(printf '\\351.c')\"; gcc -c \"$(printf '\\351.c')\" -o x.o"],
   ['unusual-process', 'gcc -c add.c -o x.o >&-'],
+  ['unusual-process', 'ulimit -s 512; gcc -c add.c -o x.o'],
   [
     'toolchain-query-failed',
-    `${script('case "$*" in *-###*) exit 1;; esac; exec /usr/bin/gcc "$@"')} PATH=$PWD/b:$PATH gcc add.c main.c -o p`,
+    'gcc -c add.c -o x.o; mkdir b; cp /usr/bin/ar b; chmod 111 b/ar; PATH=$PWD/b:$PATH ar rcD l.a x.o',
   ],
   ['unknown-tool', `${script('exit 0')} PATH=$PWD/b:$PATH gcc -c add.c`],
 ];
@@ -79,5 +84,5 @@ test('every reason of the README is reached', () => {
     readFileSync(join(root, 'src/models/model.ts'), 'utf8'),
   )![1]!;
   const reasons = [...source.matchAll(/'([a-z0-9-]+)'/g)].map((m) => m[1]!).sort();
-  assert.deepEqual([...REACHED.map(([r]) => r), ...ELSEWHERE].sort(), reasons);
+  assert.deepEqual([...new Set(REACHED.map(([r]) => r)), ...ELSEWHERE].sort(), reasons);
 });

@@ -16,6 +16,8 @@ export interface LdFlag {
     | 'emulation'
     | 'output'
     | 'script'
+    | 'plugin'
+    | 'plugin-option'
     | 'group-static'
     | 'group-dynamic'
     | 'push'
@@ -191,8 +193,8 @@ export const LONG_FLAGS: Readonly<Record<string, LdFlag>> = {
   'pic-executable': none,
   'pic-veneer': none,
   pie: none,
-  plugin: value,
-  'plugin-opt': value,
+  plugin: { value: 'value', role: 'plugin' },
+  'plugin-opt': { value: 'value', role: 'plugin-option' },
   'pop-state': { value: 'none', role: 'pop' },
   'print-gc-sections': prints,
   'print-map': prints,
@@ -280,7 +282,7 @@ export const SHORT_FLAGS: Readonly<Record<string, LdFlag>> = {
   T: { value: 'value', role: 'script' },
   V: { value: 'none', bypass: 'asks-version' },
   X: none,
-  Y: value,
+  Y: { value: 'value', bypass: 'too-hard-flag' },
   b: { value: 'value', bypass: 'too-hard-flag' },
   c: { value: 'value', bypass: 'too-hard-flag' },
   d: none,

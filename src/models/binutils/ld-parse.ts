@@ -3,7 +3,7 @@ import type { BypassReason } from '../model.ts';
 import { type LdFlag, LONG_FLAGS, SHORT_FLAGS } from './ld-flags.ts';
 
 export type LdInput =
-  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'file'; readonly path: string; readonly static: boolean }
   | { readonly kind: 'library'; readonly name: string; readonly static: boolean };
 
 export interface LdCommand {
@@ -11,6 +11,9 @@ export interface LdCommand {
   readonly inputs: readonly LdInput[];
   /** Scripts, version scripts, symbol lists. */
   readonly files: readonly string[];
+  /** Libraries that ld loads into itself, and what they are told. */
+  readonly plugins: readonly string[];
+  readonly pluginOptions: readonly string[];
   readonly directories: readonly string[];
   readonly rpaths: readonly string[];
   readonly rpathLinks: readonly string[];
@@ -41,7 +44,9 @@ function lookUp(word: string): Found | undefined {
   const body = word.slice(dashes);
   const eq = body.indexOf('=');
   const name = eq < 0 ? body : body.slice(0, eq);
-  const long = Object.hasOwn(LONG_FLAGS, name) ? LONG_FLAGS[name] : undefined;
+  // With one dash an "o" is always -o and its value.
+  const mayBeLong = (dashes === 2 || !body.startsWith('o')) && Object.hasOwn(LONG_FLAGS, name);
+  const long = mayBeLong ? LONG_FLAGS[name] : undefined;
   if (long && (eq < 0 || long.value !== 'none')) {
     return {
       flag: long,
@@ -67,6 +72,8 @@ function lookUp(word: string): Found | undefined {
 export function parseLd(args: readonly string[]): LdCommand | LdRefused {
   const inputs: LdInput[] = [];
   const files: string[] = [];
+  const plugins: string[] = [];
+  const pluginOptions: string[] = [];
   const directories: string[] = [];
   const rpaths: string[] = [];
   const rpathLinks: string[] = [];
@@ -82,7 +89,7 @@ export function parseLd(args: readonly string[]): LdCommand | LdRefused {
     const word = args[i]!;
     if (word.startsWith('@')) return refused('bad-response-file', word);
     if (!word.startsWith('-') || word === '-') {
-      inputs.push({ kind: 'file', path: word });
+      inputs.push({ kind: 'file', path: word, static: isStatic });
       continue;
     }
     const found = lookUp(word);
@@ -99,6 +106,12 @@ export function parseLd(args: readonly string[]): LdCommand | LdRefused {
       case 'file':
       case 'script':
         files.push(text);
+        break;
+      case 'plugin':
+        plugins.push(text);
+        break;
+      case 'plugin-option':
+        pluginOptions.push(text);
         break;
       case 'directory':
         directories.push(text);
@@ -142,6 +155,8 @@ export function parseLd(args: readonly string[]): LdCommand | LdRefused {
     kind: 'command',
     inputs,
     files,
+    plugins,
+    pluginOptions,
     directories,
     rpaths,
     rpathLinks,

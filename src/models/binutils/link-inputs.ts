@@ -1,9 +1,10 @@
 // Which files ld will read for an argument vector: objects, archives, libraries found as ld finds them, what linker scripts
 // name, scripts and lists, and the libraries that shared libraries need.
+import { normalize } from 'node:path';
 import { type Bypass, bypass, type ModelContext } from '../model.ts';
 import { readDynamic } from './elf.ts';
 import { parseLd } from './ld-parse.ts';
-import { parseLibraryScript } from './linker-script.ts';
+import { mayNameFiles, parseLibraryScript } from './linker-script.ts';
 
 export interface LinkRequest {
   /** Absolute path of the real linker. */
@@ -14,6 +15,8 @@ export interface LinkRequest {
   readonly env: ReadonlyMap<string, string>;
   /** File arguments that are no files of ours: objects the driver will make up. */
   readonly skip: ReadonlySet<string>;
+  /** The driver's own plugin, which belongs to its toolchain; no other one is followed. */
+  readonly plugin?: string;
 }
 
 export interface LinkInputs {
@@ -31,6 +34,10 @@ const CONF = '/etc/ld.so.conf';
 export async function resolveLink(request: LinkRequest, context: ModelContext): Promise<LinkInputs | Bypass> {
   const command = parseLd(request.args);
   if (command.kind === 'refused') return bypass(command.reason, command.detail, 'all');
+  const foreign =
+    command.plugins.find((plugin) => plugin !== request.plugin) ??
+    (request.plugin === undefined ? command.pluginOptions[0] : undefined);
+  if (foreign !== undefined) return bypass('too-hard-flag', `-plugin ${foreign}`, 'all');
   const query = ['--verbose', ...(command.emulation === undefined ? [] : ['-m', command.emulation])];
   const verbose = await context.query(request.ld, query);
   const defaults = [...verbose.stdout.matchAll(/SEARCH_DIR\("([^"]*)"\)/g)].map((m) => m[1]!);
@@ -40,10 +47,10 @@ export async function resolveLink(request: LinkRequest, context: ModelContext): 
       : dir.startsWith('$SYSROOT')
         ? command.sysroot + dir.slice(8)
         : dir;
-  const walk = new Walk(request, context, [...command.directories, ...defaults].map(rooted));
+  const walk = new Walk(request, context, [...command.directories, ...defaults].map(rooted), command.sysroot);
   for (const input of command.inputs) {
     if (input.kind === 'file') {
-      if (!request.skip.has(input.path)) walk.file(input.path);
+      if (!request.skip.has(input.path)) walk.file(input.path, input.static);
     } else walk.library(input.name, input.static);
     if (walk.problem) return walk.problem;
   }
@@ -60,10 +67,12 @@ class Walk {
   readonly #request: LinkRequest;
   readonly #context: ModelContext;
   readonly #directories: string[];
+  readonly #sysroot: string;
   readonly #shared: { path: string; needed: readonly string[]; runpath: readonly string[] }[] = [];
   readonly #sonames = new Set<string>();
 
-  constructor(request: LinkRequest, context: ModelContext, directories: readonly string[]) {
+  constructor(request: LinkRequest, context: ModelContext, directories: readonly string[], sysroot: string) {
+    this.#sysroot = sysroot;
     this.#request = request;
     this.#context = context;
     this.#directories = [...directories];
@@ -84,8 +93,10 @@ class Walk {
   /** A script or list named by an option: read, not linked. */
   listed(path: string): void {
     if (this.#isFile(path)) {
-      const text = this.#context.read(this.#absolute(path))?.toString('latin1') ?? '';
-      if (/\b(?:INCLUDE|INPUT|GROUP|STARTUP)\b/.test(text)) return this.#refuse('odd-linker-script', path);
+      if (this.#context.isPlaceholder(this.#absolute(path))) return this.#refuse('odd-linker-script', path);
+      const text = this.#context.read(this.#absolute(path))?.toString('latin1');
+      if (text === undefined) return this.#refuse('unreadable-input', path);
+      if (mayNameFiles(text)) return this.#refuse('odd-linker-script', path);
       this.inputs.add(path);
       return;
     }
@@ -94,11 +105,11 @@ class Walk {
     this.listed(found);
   }
 
-  file(path: string): void {
+  file(path: string, onlyStatic: boolean): void {
     if (this.inputs.has(path)) return;
     if (!this.#isFile(path)) return this.#refuse('missing-input', path);
     this.inputs.add(path);
-    this.#look(path);
+    this.#look(path, onlyStatic);
   }
 
   library(name: string, onlyStatic: boolean): void {
@@ -113,7 +124,7 @@ class Walk {
         if (this.#isFile(path)) {
           if (this.inputs.has(path)) return;
           this.inputs.add(path);
-          return this.#look(path);
+          return this.#look(path, onlyStatic);
         }
         this.absent.add(path);
       }
@@ -121,14 +132,14 @@ class Walk {
     this.#refuse('library-not-found', `-l${name}`);
   }
 
-  /** Follows what a file brings with it. */
-  #look(path: string): void {
+  /** Follows what a file brings with it; a script's libraries are searched as the one that is it. */
+  #look(path: string, onlyStatic: boolean): void {
     const absPath = this.#absolute(path);
     if (this.#context.isPlaceholder(absPath)) {
       for (const input of this.#context.placeholderInputs(absPath)) {
         if (/\.so(?:\.|$)/.test(input) && this.#isFile(input) && !this.inputs.has(input)) {
           this.inputs.add(input);
-          this.#look(input);
+          this.#look(input, false);
         }
       }
       return;
@@ -150,14 +161,31 @@ class Walk {
     if (!script) return this.#refuse('odd-linker-script', path);
     this.#directories.push(...script.searchDirectories);
     for (const item of script.items) {
-      if (item.kind === 'library') this.library(item.name, false);
-      else if (item.name.startsWith('/') || this.#isFile(item.name)) this.file(item.name);
-      else {
-        const found = this.#directories.map((d) => `${d}/${item.name}`).find((p) => this.#isFile(p));
-        if (found === undefined) this.#refuse('missing-input', `${item.name}, named by ${path}`);
-        else this.file(found);
-      }
+      if (item.kind === 'library') this.library(item.name, onlyStatic);
+      else this.#named(item.name, path, onlyStatic);
     }
+  }
+
+  /** A file that a script names: below the script's sysroot, beside the script, here, or on the search path. */
+  #named(name: string, script: string, onlyStatic: boolean): void {
+    if (name.startsWith('/')) {
+      const root = normalize(`${this.#absolute(this.#sysroot)}/`);
+      const rooted = this.#sysroot !== '' && normalize(this.#absolute(script)).startsWith(root);
+      return this.file(rooted ? this.#sysroot + name : name, onlyStatic);
+    }
+    const beside = script.includes('/') ? `${script.slice(0, script.lastIndexOf('/'))}/${name}` : name;
+    const near = [...new Set([beside, name])].filter((p) => this.#isFile(p));
+    // Linkers differ in which of the two comes first.
+    if (near.length > 1) return this.#refuse('odd-linker-script', `${name}, named by ${script}`);
+    if (near[0] !== name) this.absent.add(name);
+    if (near[0] !== beside) this.absent.add(beside);
+    if (near[0] !== undefined) return this.file(near[0], onlyStatic);
+    for (const directory of this.#directories) {
+      const path = `${directory}/${name}`;
+      if (this.#isFile(path)) return this.file(path, onlyStatic);
+      this.absent.add(path);
+    }
+    this.#refuse('missing-input', `${name}, named by ${script}`);
   }
 
   /** Libraries needed by libraries, searched as ld does; one that is not found is only a warning there. */
@@ -183,7 +211,7 @@ class Walk {
           if (!this.#isFile(path)) continue;
           if (!this.inputs.has(path)) {
             this.inputs.add(path);
-            this.#look(path);
+            this.#look(path, false);
           }
           break;
         }
@@ -196,24 +224,24 @@ class Walk {
     const directories: string[] = [];
     for (const raw of (text ?? '').split('\n')) {
       const line = raw.replace(/#.*/, '').trim();
-      if (line.startsWith('include ')) {
-        // Debian's one pattern: conf.d/*.conf. The files are named after what installs them.
-        const directory = line
-          .slice(8)
-          .trim()
-          .replace(/\/\*\.conf$/, '');
-        for (const name of CONF_FILES)
-          directories.push(...this.#configured(`${directory}/${name}`, depth + 1));
+      const pattern = /^include\s+(\S+)$/.exec(line)?.[1];
+      if (pattern !== undefined) {
+        const path = pattern.startsWith('/') ? pattern : `${file.slice(0, file.lastIndexOf('/'))}/${pattern}`;
+        const directory = path.slice(0, path.lastIndexOf('/'));
+        const wanted = globOf(path.slice(directory.length + 1));
+        for (const name of this.#context.entries(directory))
+          if (wanted.test(name)) directories.push(...this.#configured(`${directory}/${name}`, depth + 1));
       } else if (line.startsWith('/')) directories.push(line);
     }
     return directories;
   }
 }
 
-const CONF_FILES = [
-  'aarch64-linux-gnu.conf',
-  'i386-linux-gnu.conf',
-  'i686-linux-gnu.conf',
-  'libc.conf',
-  'x86_64-linux-gnu.conf',
-] as const;
+/** A file name's pattern with * and ?; a name with a leading dot is not meant. */
+function globOf(pattern: string): RegExp {
+  const text = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*/g, '.*')
+    .replace(/\?/g, '.');
+  return new RegExp(`^(?!\\.)${text}$`);
+}

@@ -15,11 +15,18 @@ const GCC_VERSION = /^\S+ \(.*\) (\d+)\.\d+[^\n]*\nCopyright .* Free Software Fo
 /** Since this version auxiliary files of links are named after the output and the source. */
 export const LINK_DEPFILES_SINCE = 11;
 
-/** @returns the major version of a GCC driver, undefined for anything else */
+/** The name by which the driver starts itself for links: another one means that something else was called and started it. */
+const ITSELF = /^COLLECT_GCC=(.*)$/m;
+
+/** @returns the major version of a GCC driver, undefined for anything else, also for a program that only leads to one */
 export async function gccMajor(call: Call, context: ModelContext): Promise<number | undefined> {
   // Translations move the copyright about.
   const env = new Map([...queryEnvironment(call.env), ['LC_ALL', 'C']] as const);
-  const { code, stdout } = await context.query(call.realTool, ['--version'], { env });
+  const [{ code, stdout }, verbose] = await Promise.all([
+    context.query(call.realTool, ['--version'], { env }),
+    context.query(call.realTool, ['-v'], { env }),
+  ]);
+  if (ITSELF.exec(verbose.stderr)?.[1] !== call.realTool) return undefined;
   const major = code === 0 ? GCC_VERSION.exec(stdout)?.[1] : undefined;
   return major === undefined ? undefined : Number(major);
 }

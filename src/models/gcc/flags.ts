@@ -155,6 +155,8 @@ const ROWS: readonly Row[] = [
   ['-fmem-report', 'family', '', 'too-hard-flag'],
   ['-fmodule-', 'family', '', 'too-hard-flag'],
   ['-fmodules', 'family', '', 'too-hard-flag'],
+  // Compilers for other devices, which are no part of the toolchain.
+  ['-foffload', 'family', 'cl', 'too-hard-flag'],
   ['-fopt-info', 'family', 'c', 'side-files'],
   ['-fpch-', 'family', '', 'too-hard-flag'],
   ['-fplugin', 'family', '', 'too-hard-flag', 'input'],

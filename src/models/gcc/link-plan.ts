@@ -15,6 +15,19 @@ const RELOCATABLE = /^(-r|-i|-Ur|--?relocatable)$/;
 /** Other formats have placeholders of no known form. */
 const OTHER_FORMAT = /^--?oformat/;
 const OUTPUT = /^(-o|--output)/;
+/** Linkers that a driver's toolchain does not hold. */
+const OTHER_LINKER = /\/ld\.(?!bfd$|gold$)[^/]*$/;
+
+/** A library for the linker, or words for one, that no driver asked for: what it reads and writes is not known. */
+function pluginOfTheirs(parsed: Parsed): string | undefined {
+  return parsed.words
+    .flatMap((word) =>
+      word.kind === 'flag' && TO_LINKER.has(word.flag.spelling) ? word.value.split(',') : [],
+    )
+    .find((part) => /^--?plugin/.test(part));
+}
+
+const TO_LINKER: ReadonlySet<string> = new Set(['-Wl,', '-Xlinker', '--for-linker', '--for-linker=']);
 
 export async function planLink(
   parsed: Parsed,
@@ -36,6 +49,8 @@ export async function planLink(
     units.push(unit);
   }
 
+  const plugin = pluginOfTheirs(parsed);
+  if (plugin !== undefined) return bypass('too-hard-flag', plugin, parsed.forces);
   const command = await findLinkerCommand(parsed, call, context);
   if (command.kind === 'bypass') return command;
   const format = command.args.find((arg) => OTHER_FORMAT.test(arg));
@@ -44,7 +59,14 @@ export async function planLink(
   if (command.args.filter((arg) => OUTPUT.test(arg)).length > 1)
     return bypass('too-hard-flag', 'a second -o for the linker', parsed.forces);
   const linked = await resolveLink(
-    { ld: command.ld, args: command.args, cwd: call.cwd, env: call.env, skip: new Set() },
+    {
+      ld: command.ld,
+      args: command.args,
+      cwd: call.cwd,
+      env: call.env,
+      skip: new Set(),
+      ...(command.plugin === undefined ? {} : { plugin: command.plugin }),
+    },
     context,
   );
   if (linked.kind === 'bypass') return linked;
@@ -57,6 +79,9 @@ export async function planLink(
   const clash = findClash(call.cwd, written, inputs);
   if (clash !== undefined) return bypass('output-is-input', clash, parsed.forces);
 
+  const linkerSalt = OTHER_LINKER.test(command.ld)
+    ? [`linker:${(await context.query(command.ld, ['--version'])).stdout.trim()}`]
+    : [];
   const relocatable = command.args.some((arg) => RELOCATABLE.test(arg));
   const needsCwd = parsed.cwdMatters || parsed.sources.some(assembles);
   return {
@@ -81,7 +106,7 @@ export async function planLink(
             mode: relocatable ? 0o666 : 0o777,
           },
         ],
-        salt: [...driver.native.salt, ...units.flatMap((unit) => unit.timeSalt)],
+        salt: [...driver.native.salt, ...linkerSalt, ...units.flatMap((unit) => unit.timeSalt)],
         label: output,
         stage: 'link',
       },

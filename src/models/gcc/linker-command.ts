@@ -12,6 +12,8 @@ export interface LinkerCommand {
   readonly ld: string;
   /** Its arguments without [0]; sources are left out. */
   readonly args: readonly string[];
+  /** The driver's own plugin, as it spells it. */
+  readonly plugin: string | undefined;
 }
 
 const LINKERS: ReadonlySet<string> = new Set(['collect2', 'ld']);
@@ -83,9 +85,10 @@ export async function findLinkerCommand(
   // Relative directories in LIBRARY_PATH are looked at from the working directory.
   const options = env.has('LIBRARY_PATH') ? { env, cwd: call.cwd } : { env };
   const { args, runs } = question(parsed);
-  const [printed, named] = await Promise.all([
+  const [printed, named, plugin] = await Promise.all([
     context.query(call.realTool, args, options),
     context.query(call.realTool, [...linkerChoice(parsed), '-print-prog-name=ld'], options),
+    context.query(call.realTool, ['-print-file-name=liblto_plugin.so'], options),
   ]);
   const command = printed.code === 0 ? findCommand(printed.stderr, LINKERS) : undefined;
   if (!command) return bypass('toolchain-query-failed', args.join(' '), parsed.forces);
@@ -100,5 +103,5 @@ export async function findLinkerCommand(
     if (standIn) linkerArgs.push(...(runs[Number(standIn[1])] ?? []));
     else if (!COLLECT2_ONLY.test(word)) linkerArgs.push(word);
   }
-  return { kind: 'command', ld, args: linkerArgs };
+  return { kind: 'command', ld, args: linkerArgs, plugin: plugin.stdout.trim() || undefined };
 }

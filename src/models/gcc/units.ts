@@ -1,6 +1,7 @@
 // What compiling the sources of one call reads: the include scanner asked once per source, and the depfile that follows.
 import { randomBytes } from 'node:crypto';
 import { formatDepfile } from '../../scan/depfile.ts';
+import { marksOf } from '../../scan/marks.ts';
 import type { ScanFound, ScanResult } from '../../scan/scanner.ts';
 import { type Bypass, bypass, type Call, type ModelContext, type PlannedFile } from '../model.ts';
 import { scanEnvironment } from './environment.ts';
@@ -52,6 +53,8 @@ export async function scanSource(
   context: ModelContext,
 ): Promise<ScanResult> {
   const language = source.language.name;
+  if (flagsMention(parsed, READS_FILES))
+    return { kind: 'incomplete', reason: 'asm-include', detail: 'flags' };
   if (!source.language.preprocessed && language !== 'assembler')
     return scanPreprocessed(source, call, context);
   return context.scan({
@@ -68,10 +71,14 @@ export async function scanSource(
 function scanPreprocessed(source: SourceWord, call: Call, context: ModelContext): ScanResult {
   const text = context.read(absolute(call.cwd, source.path));
   if (!text) return { kind: 'incomplete', reason: 'unreadable-file', detail: source.path };
-  if (/\.incbin|\.include|GCC pch_preprocess/.test(text.toString('latin1')))
+  const { assembler } = marksOf(text, false);
+  if (assembler?.length !== 0 || text.includes('GCC pch_preprocess'))
     return { kind: 'incomplete', reason: 'asm-include', detail: source.path };
   return { kind: 'found', files: [source.path], system: [false], extra: [], absent: [], usesTime: false };
 }
+
+/** Macros given by flags may hold a directive by which assembler code reads files, or a part of it. */
+const READS_FILES = /^-D.*(?:(?<![\w$])incbin(?![\w$])|(?<![\w$./-])\.inc(?:[lb"]|$))/i;
 
 /** Macros given by flags may hold the time too. */
 function flagsMention(parsed: Parsed, macro: RegExp): boolean {

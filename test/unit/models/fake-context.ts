@@ -1,6 +1,6 @@
 // A ModelContext over the real file system, with whatever a test wants to be different laid over it.
 import { spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Call, FileStat, ModelContext } from '../../../src/models/model.ts';
 import type { ScanRequest, ScanResult } from '../../../src/scan/scanner.ts';
 
@@ -95,6 +95,13 @@ export function fakeContext(options: FakeOptions = {}): FakeContext {
         return bytes.length > maxBytes ? undefined : bytes;
       } catch {
         return undefined;
+      }
+    },
+    entries(absPath) {
+      try {
+        return readdirSync(absPath).sort();
+      } catch {
+        return [];
       }
     },
     isPlaceholder: (absPath) => options.placeholders?.has(absPath) ?? false,

@@ -100,3 +100,31 @@ test('a project is open from its first placeholder until it was looked through, 
   assert.equal(again.openSinceMs(here), undefined);
   again.close();
 });
+
+test('placements do not pile up behind one placeholder', () => {
+  const file = join(root, 'places');
+  let busy = true;
+  const needed = (): Set<ObjectName> | undefined => (busy ? undefined : new Set([thunk(1), thunk(2)]));
+  const j = new Journal(file, { needed, recentPlaces: 10 });
+  promise(j, 1);
+  for (let n = 1; n <= 100; n++) j.place(thunk(n), place);
+  assert.equal(j.places, 100);
+  busy = false;
+  for (let n = 101; n <= 1000; n++) {
+    j.place(thunk(n), place);
+    assert.deepEqual(j.placement(thunk(n)), place);
+  }
+  assert.ok(j.places <= 25, `${j.places} placements`);
+  for (const n of [1, 2, 1000]) assert.deepEqual(j.placement(thunk(n)), place, `${n}`);
+  assert.equal(j.placement(thunk(500)), undefined);
+});
+
+test('placements of calls under way survive a rewrite', () => {
+  const j = new Journal(join(root, 'underway'), { recentPlaces: 10 });
+  for (let n = 1; n <= 50_000; n++) {
+    j.place(thunk(n), place);
+    assert.deepEqual(j.placement(thunk(n)), place);
+    if (n > 5) assert.deepEqual(j.placement(thunk(n - 5)), place);
+  }
+  assert.ok(j.places <= 25);
+});

@@ -50,7 +50,8 @@ const PARSED: readonly (readonly [args: string, what: Partial<LdCommand>])[] = [
   ['-o out x.o', { output: 'out', outputAt: { index: 1, prefix: '' } }],
   ['-oout x.o', { output: 'out', outputAt: { index: 0, prefix: '-o' } }],
   ['--output=out x.o', { output: 'out', outputAt: { index: 0, prefix: '--output=' } }],
-  ['-output=out x.o', { output: 'out', outputAt: { index: 0, prefix: '-output=' } }],
+  ['-output=out x.o', { output: 'utput=out', outputAt: { index: 0, prefix: '-o' } }],
+  ['-omagic x.o', { output: 'magic', outputAt: { index: 0, prefix: '-o' } }],
   ['-r x.o', { relocatable: true }],
   ['-Ur x.o', { relocatable: true }],
   ['--relocatable x.o', { relocatable: true }],
@@ -58,6 +59,7 @@ const PARSED: readonly (readonly [args: string, what: Partial<LdCommand>])[] = [
   ['-rpath a:b --rpath=c -rpath-link d', { rpaths: ['a', 'b', 'c'], rpathLinks: ['d'] }],
   ['-Tx.ld --version-script v.map --dynamic-list=l', { files: ['x.ld', 'v.map', 'l'] }],
   ['-Ttext 0x100 x.o', { files: [] }],
+  ['-plugin p.so -plugin-opt=a --plugin=q.so', { plugins: ['p.so', 'q.so'], pluginOptions: ['a'] }],
   ['-m elf_i386', { emulation: 'elf_i386' }],
   ['-melf_i386', { emulation: 'elf_i386' }],
   ['--sysroot=/s', { sysroot: '/s' }],
@@ -76,7 +78,7 @@ const PARSED: readonly (readonly [args: string, what: Partial<LdCommand>])[] = [
     '-( a.o -l:x.a -)',
     {
       inputs: [
-        { kind: 'file', path: 'a.o' },
+        { kind: 'file', path: 'a.o', static: false },
         { kind: 'library', name: ':x.a', static: false },
       ],
     },
@@ -101,6 +103,8 @@ const REFUSED: readonly (readonly [args: string, reason: string])[] = [
   ['-b binary', 'too-hard-flag'],
   ['-R file', 'too-hard-flag'],
   ['--frobnicate', 'unknown-flag'],
+  ['-Y dir', 'too-hard-flag'],
+  ['-Ydir', 'too-hard-flag'],
   ['-o', 'unknown-flag'],
   ['-nq', 'unknown-flag'],
 ];

@@ -183,11 +183,20 @@ const GCC = 'gcc (Some 9.4.0-1) 9.4.0\nCopyright (C) 2019 Free Software Foundati
 
 test('a driver that answers no questions is not modelled', async () => {
   const query = (args: readonly string[]) =>
-    args[0] === '--version' ? { code: 0, stdout: GCC, stderr: '' } : { code: 1, stdout: '', stderr: '' };
+    args[0] === '--version'
+      ? { code: 0, stdout: GCC, stderr: '' }
+      : { code: 1, stdout: '', stderr: args[0] === '-v' ? 'COLLECT_GCC=/usr/bin/gcc\n' : '' };
   for (const args of [['lib.o'], ['-march=native', '-c', 'a.c']]) {
     const plan = await rig.plan({ args, context: { query } });
     assert.ok(plan.kind === 'bypass' && plan.reason === 'toolchain-query-failed');
   }
+});
+
+test('a program that only leads to a driver is not modelled', async () => {
+  const query = (args: readonly string[]) =>
+    args[0] === '-v' ? { code: 0, stdout: '', stderr: 'COLLECT_GCC=/opt/gcc\n' } : undefined;
+  const plan = await rig.plan({ args: ['-c', 'a.c'], context: { query } });
+  assert.ok(plan.kind === 'bypass' && plan.reason === 'unknown-tool');
 });
 
 test('a compiler that is not GCC is not modelled', async () => {
