@@ -15,8 +15,10 @@ export interface CallRequest {
   readonly interposed: boolean;
   /** What about the calling process the real tool would trip over; empty: nothing. */
   readonly unusual: string;
-  /** For `open`: the file. */
+  /** For `open` and `move`: the file. */
   readonly path: string;
+  /** For `move`: its new name. */
+  readonly to: string;
   /** Everything was valid UTF-8. */
   readonly utf8: boolean;
 }
@@ -70,6 +72,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     interposed: numbers.get(FIELD.INTERPOSED) === 1,
     unusual: one.get(FIELD.UNUSUAL) ?? '',
     path: one.get(FIELD.PATH) ?? '',
+    to: one.get(FIELD.TO) ?? '',
     utf8: ok,
   };
 }

@@ -429,7 +429,13 @@ export class Calls {
           const ref = outputRef(f.name, output.tag);
           const bytes = writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target });
           await this.#p.forcer.withPath(path, async () => {
-            this.#p.journal.promise({ path, ref, project: ancestry.project ?? request.cwd, sides });
+            this.#p.journal.promise({
+              path,
+              ref,
+              project: ancestry.project ?? request.cwd,
+              sides,
+              watched: request.interposed,
+            });
             const mode = modeOf(output, path, request.umask);
             if (keepsFile(f.planned, path)) this.#writeThrough(path, bytes, mode);
             else this.#write(path, bytes, mode);

@@ -6,6 +6,7 @@ import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';
 import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
+import { tryLstat } from '../store/stat.ts';
 import { type Placer, writeBack } from '../writeback/writeback.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
@@ -119,8 +120,11 @@ export class Forcer implements ReductorHost {
   async #writeBackAlone(path: string, node: ForceNode): Promise<void> {
     const entry = this.#p.journal.at(path);
     if (!entry || baseName(entry.ref) !== node.name) return;
+    // Where it went the end of the build finds out, or says that it does not know.
+    if (!entry.watched && !tryLstat(path)) return;
     const problem = await this.#put(path, entry.ref, node);
     if (problem === 0) {
+      if (!tryLstat(path)) this.#p.history.note({ path, how: 'gone', thunk: node.name });
       this.#p.journal.settle(path);
       return;
     }
@@ -198,6 +202,41 @@ export class Forcer implements ReductorHost {
       for (const session of owners) session.failedPaths.add(path);
     }
     this.#p.journal.settle(path);
+  }
+
+  /** Brings a path that was promised for a thunk under way to where the thunk is by now. */
+  async catchUp(path: string): Promise<void> {
+    const entry = this.#p.journal.at(path);
+    const node = entry && this.reductor.node(baseName(entry.ref));
+    if (!node) return;
+    const owners = this.#owners(node);
+    if (node.state === 'done') await this.#writeBack(path, node);
+    else if (node.state === 'failed' || (node.state === 'cancelled' && owners.some((s) => s.stopped)))
+      this.takeAwayPath(path, owners);
+  }
+
+  /**
+   * A placeholder that no record leads to: made real, or taken away when its thunk failed in this session or is not wanted
+   * after a failure, since a later build would take it for a result.
+   */
+  async settleStray(path: string, session: Session): Promise<'real' | 'taken' | 'left'> {
+    const ref = placeholderAt(path);
+    if (ref === undefined) return 'real';
+    const known = this.reductor.node(baseName(ref));
+    const tried = known?.owners.has(session.id) === true && known.state === 'failed';
+    const unwanted = session.stopped && !session.options.keepGoing && known?.state !== 'done';
+    if (!tried && !unwanted) {
+      const forced = await this.forcePath(path, session.id);
+      if (forced.kind === 'real') return 'real';
+      if (forced.kind !== 'failed') return 'left';
+      if (forced.node.state !== 'failed' && !session.stopped) return 'left';
+    } else if (!this.knows(ref)) return 'left';
+    if (placeholderAt(path) === ref) {
+      rmSync(path, { force: true });
+      session.failedPaths.add(path);
+    }
+    if (this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);
+    return 'taken';
   }
 
   /**

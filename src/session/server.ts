@@ -13,6 +13,7 @@ import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { FromServer, ToServer } from './messages.ts';
+import type { Moves } from './moves.ts';
 import { Prefetch, prefetchOwner } from './prefetch.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
 import type { SelfCheck } from './self-check.ts';
@@ -27,6 +28,7 @@ export interface ServerParts {
   readonly idleMs: number;
   readonly calls: Calls;
   readonly forcer: Forcer;
+  readonly moves: Moves;
   /** The local one, of all sessions. */
   readonly engine: LimitedEngine;
   /** Joins a session with the engine it asks for. @throws Error whose message tells the person what is missing. */
@@ -123,7 +125,8 @@ export class SessionServer {
             client ??= new CliClient(socket, this, this.#p, this.#startedMs);
             const json = fields.find(([tag]) => tag === FIELD.JSON)?.[1];
             if (json) client.receive(JSON.parse(json.toString('utf8')) as ToServer);
-          } else if (kind === 'call' || kind === 'open') void this.#answer(socket, kind, fields);
+          } else if (kind === 'move' || kind === 'settle') void this.#move(socket, kind, fields);
+          else if (kind === 'call' || kind === 'open') void this.#answer(socket, kind, fields);
           else socket.end(encodeFrame([[FIELD.ANSWER_KIND, 'wrong-version']]));
         }
       } catch (error) {
@@ -131,6 +134,25 @@ export class SessionServer {
         else socket.destroy();
       }
     });
+  }
+
+  /** The connection stays until the file has its new name; what may be written meanwhile waits for its end. */
+  async #move(socket: Socket, kind: 'move' | 'settle', fields: [number, Buffer][]): Promise<void> {
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    let ready = false;
+    try {
+      const request = readCallRequest(fields);
+      if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
+      ready = await this.#p.moves[kind](request, closed);
+    } catch (error) {
+      this.#p.history.note({
+        path: '',
+        how: 'bypass',
+        reason: 'internal-error',
+        detail: String((error as Error).stack),
+      });
+    }
+    if (!socket.destroyed) socket.write(encodeFrame([[FIELD.ANSWER_KIND, ready ? 'ready' : 'failed']]));
   }
 
   async #answer(socket: Socket, kind: 'call' | 'open', fields: [number, Buffer][]): Promise<void> {
@@ -331,10 +353,13 @@ class CliClient {
     const scope = {
       ...(message.paths ? { paths: message.paths } : {}),
       ...(message.all ? { all: true } : {}),
+      ...(message.earlier ? { earlier: true } : {}),
     };
     const left = await finalize(session, scope, this.#sessionStartedMs, {
       journal: this.#p.journal,
       forcer: this.#p.forcer,
+      moves: this.#p.moves,
+      history: this.#p.history,
       heal: this.#p.heal,
     });
     await session.engineFlush();
