@@ -601,6 +601,42 @@ int link(const char *old, const char *to) MOVE_HOOK(AT_FDCWD, old, AT_FDCWD, to,
 int linkat(int at, const char *old, int to_at, const char *to, int flags)
     MOVE_HOOK(at, old, to_at, to, REAL(linkat)(at, old, to_at, to, flags))
 
+/* ---- calls by number ----------------------------------------------------------------------------------------------- */
+
+/* Node's library asks for sizes so, and older programs for renameat2. All else goes on as it is, without a word to the loader:
+ * allocators call this before anything is ready. Our own calls pass here too. */
+#if defined __x86_64__ || defined __aarch64__
+static inline long by_number(long number, long a, long b, long c, long d, long e, long f) {
+#if defined __x86_64__
+  register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+#else
+  register long x8 __asm__("x8") = number, result __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+  __asm__ volatile("svc 0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+#endif
+  /* The kernel's way to say errno. */
+  if ((unsigned long)result < -4095UL) return result;
+  errno = -result;
+  return -1;
+}
+
+__attribute__((noinline)) static long statx_by_number(int at, const char *path, long flags, long mask, struct statx *st) {
+  long result = by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
+  if (result != 0 || !(st->stx_mask & STATX_SIZE) || !size_matters(st->stx_mode, (off_t)st->stx_size)) return result;
+  touch_path(at, path);
+  return by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
+}
+
+long any_call(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+long any_call(long number, long a, long b, long c, long d, long e, long f) {
+  if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct statx *)e);
+  if (number == SYS_renameat2) return renameat2(a, (const char *)b, c, (const char *)d, e);
+  return by_number(number, a, b, c, d, e, f);
+}
+#endif
+
 /* ---- exec --------------------------------------------------------------------------------------------------------- */
 
 /* Below another root neither our library nor the server's socket is where it was. */

@@ -210,6 +210,8 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
       );
     return code;
   }
+  // Whatever became of the server: the journal has what is left, and nobody waits for more.
+  if (!options.force && client.lost) return code;
   if (!options.force) {
     const status = await client.ask({ op: 'status', cwd: process.cwd() }, 'status');
     if (status.outstanding.length > 0 && process.stderr.isTTY && !settings.quiet) {
