@@ -244,7 +244,7 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
   for (int tries = 0; tries < TRIES_MAX; tries++) {
     if (!S_ISREG(st->st_mode) || !has_size_of_placeholder(st->st_size) || !holds_mark(fd, flags, room)) return 0;
     snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
-    ssize_t n = syscall(SYS_readlink, room->link, room->path, sizeof room->path - 1);
+    ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, room->link, room->path, sizeof room->path - 1);
     if (n <= 0) return EIO;
     room->path[n] = 0;
     size_t tail = sizeof DELETED - 1;
@@ -432,7 +432,7 @@ static int wants_times_only(void) {
                                         "mv",   "ln",    "touch", "mkdir", "chmod", "rmdir", "env",  "ccache", "install-info", "ldconfig"};
     char exe[512];
     int verdict = 1;
-    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", exe, sizeof exe);
+    ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe, sizeof exe);
     if (n > 0 && n < (ssize_t)sizeof exe) {
       exe[n] = 0;
       const char *slash = strrchr(exe, '/');
@@ -515,7 +515,7 @@ static int absolute_path(int at, const char *path, struct move_room *room) {
     if (at == AT_FDCWD) n = syscall(SYS_getcwd, room->to, PATH_MAX) - 1;
     else {
       snprintf(room->room.link, sizeof room->room.link, "/proc/self/fd/%d", at);
-      n = syscall(SYS_readlink, room->room.link, room->to, PATH_MAX);
+      n = syscall(SYS_readlinkat, AT_FDCWD, room->room.link, room->to, PATH_MAX);
     }
     if (n <= 0 || n >= PATH_MAX || room->to[0] != '/') return -1;
     room->to[n++] = '/';
@@ -536,7 +536,7 @@ static int tell(const char *kind, int what, int at, const char *old, int to_at, 
   ssize_t n = 0;
   if (what == 2 || holds_mark(fd, O_RDONLY, &room->room)) {
     snprintf(room->room.link, sizeof room->room.link, "/proc/self/fd/%d", fd);
-    n = syscall(SYS_readlink, room->room.link, path, sizeof room->room.path - 1);
+    n = syscall(SYS_readlinkat, AT_FDCWD, room->room.link, path, sizeof room->room.path - 1);
   }
   syscall(SYS_close, fd);
   if (n <= 0 || absolute_path(to_at, to, room)) return 0;
@@ -562,7 +562,8 @@ __attribute__((noinline)) static int announce(const char *kind, int what, int at
 
 static void let_go(int held) {
   int saved = errno;
-  if (held >= 0) syscall(SYS_close, held);
+  /* A child forked meanwhile has the connection too. */
+  if (held >= 0) syscall(SYS_shutdown, held, SHUT_RDWR), syscall(SYS_close, held);
   errno = saved;
 }
 
@@ -728,7 +729,7 @@ static int has_shim(const char *path, const char *shims) {
   struct stat st;
   stpcpy(stpcpy(stpcpy(room, shims), "/"), name);
   /* Only what is there and would run: a missing program must fail as it does. */
-  return syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_access, path, X_OK) == 0 &&
+  return syscall(SYS_faccessat, AT_FDCWD, room, X_OK) == 0 && syscall(SYS_faccessat, AT_FDCWD, path, X_OK) == 0 &&
          syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode);
 }
 
@@ -801,7 +802,7 @@ static const char *search(const char *path, const char *file, char *room, size_t
     if (!absolute && moves) break;
     /* An empty entry is the working directory. */
     if (snprintf(room, size, "%.*s%s%s", (int)length, path, length ? "/" : "", file) < (int)size &&
-        syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+        syscall(SYS_faccessat, AT_FDCWD, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode)) {
       if (!absolute) break;
       there = room;
     }

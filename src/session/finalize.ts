@@ -85,6 +85,11 @@ export async function findPlaceholders(
   return { files, archives };
 }
 
+/** Where placeholders may have been moved that nobody watched. */
+function projectsOf(gone: Iterable<Outstanding>): string[] {
+  return [...gone].flatMap((o) => (o.watched || o.project === '/' ? [] : [o.project]));
+}
+
 /** Says what is not known of a placeholder that is not where it was promised, unless it is known. */
 function settleGone(
   o: Outstanding,
@@ -144,7 +149,7 @@ export async function finalize(
     if (session.abandoned) break;
     const roots = scope.paths
       ? scope.paths.filter((p) => tryStat(p)?.isDirectory())
-      : [session.options.cwd, ...session.directories];
+      : [session.options.cwd, ...session.directories, ...projectsOf(gone.values())];
     const walked = await findPlaceholders(roots, sinceMs);
     const single = (scope.paths ?? []).filter((p) => placeholderAt(p) !== undefined);
     strays = [...walked.files, ...single];

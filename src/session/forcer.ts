@@ -212,7 +212,9 @@ export class Forcer implements ReductorHost {
     const owners = this.#owners(node);
     if (node.state === 'done') await this.#writeBack(path, node);
     else if (node.state === 'failed' || (node.state === 'cancelled' && owners.some((s) => s.stopped)))
-      this.takeAwayPath(path, owners);
+      this.takeAwayPath(path, owners, {
+        depfiles: node.failure?.kind === 'tool' && writesDepfileThough(node),
+      });
   }
 
   /**

@@ -82,7 +82,10 @@ export class Moves {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, HOLD_MS_MAX);
     });
-    void late.then(release);
+    void late.then(() => {
+      for (const m of held) if (placeholderAt(m.promised.path) === m.ref) this.#arrive(m, session);
+      release();
+    });
     const done = closed.then(async () => {
       clearTimeout(timer);
       for (const m of held) this.#arrive(m, session);
