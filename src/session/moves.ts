@@ -34,9 +34,19 @@ interface Move {
   readonly promised: Outstanding;
 }
 
+/** One that was answered. */
+interface OpenMove {
+  /** Whether something comes to stand below a directory, "/" at its end. */
+  readonly into: (directory: string) => boolean;
+  /** The journal has what became of it, or its process takes too long. */
+  readonly arrived: Promise<void>;
+  /** ... and what was finished meanwhile is written. */
+  readonly over: Promise<void>;
+}
+
 export class Moves {
   readonly #p: MovesParts;
-  readonly #open = new Set<Promise<void>>();
+  readonly #open = new Set<OpenMove>();
 
   constructor(parts: MovesParts) {
     this.#p = parts;
@@ -44,7 +54,7 @@ export class Moves {
 
   /** Waits until every move that was announced is done. */
   async settled(): Promise<void> {
-    while (this.#open.size > 0) await Promise.all(this.#open);
+    while (this.#open.size > 0) await Promise.all([...this.#open].map((o) => o.over));
   }
 
   /**
@@ -55,6 +65,8 @@ export class Moves {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const { path: from, to } = request;
     const directory = tryStat(from)?.isDirectory() === true;
+    // What was just moved into it is on record when that call's connection has ended.
+    if (directory) await Promise.all([...this.#open].flatMap((o) => (o.into(`${from}/`) ? o.arrived : [])));
     if (directory && this.#p.journal.size === 0) return true;
     const target = canonical(to.replace(/\/+$/, ''));
     if (target === undefined) return true;
@@ -62,15 +74,16 @@ export class Moves {
       if (directory) await this.#forceBelow([from], session);
       return directory;
     }
-    const moves = directory ? this.#below(from, target) : this.#one(from, target);
+    const find = (): Move[] => (directory ? this.#below(from, target) : this.#one(from, target));
+    const moves = find();
     if (moves.length === 0) return true;
-
     let release = (): void => {};
     const over = new Promise<void>((resolve) => {
       release = resolve;
     });
     await Promise.all([...this.#places(moves)].map((place) => this.#hold(place, over)));
-    const held = moves.filter((m) => placeholderAt(m.from) === m.ref);
+    // Anew: the move before this one may just have come to its end.
+    const held = find().filter((m) => placeholderAt(m.from) === m.ref);
     if (held.length === 0) {
       release();
       // Real by now, or another's placeholder.
@@ -86,15 +99,21 @@ export class Moves {
       for (const m of held) if (placeholderAt(m.promised.path) === m.ref) this.#arrive(m, session);
       release();
     });
-    const done = closed.then(async () => {
+    const arrived = closed.then(() => {
       clearTimeout(timer);
       for (const m of held) this.#arrive(m, session);
       release();
-      for (const m of held) await this.#p.forcer.catchUp(m.promised.path);
     });
-    const open = Promise.race([done, late]);
+    const written = arrived.then(() =>
+      Promise.all(held.map((m) => this.#p.forcer.catchUp(m.promised.path))).then(() => undefined),
+    );
+    const open: OpenMove = {
+      into: (directory) => held.some((m) => m.promised.path.startsWith(directory)),
+      arrived: Promise.race([arrived, late]),
+      over: Promise.race([written, late]),
+    };
     this.#open.add(open);
-    void open.finally(() => this.#open.delete(open));
+    void open.over.finally(() => this.#open.delete(open));
     return true;
   }
 
@@ -167,8 +186,9 @@ export class Moves {
   }
 
   /** The call is over: the promise is kept for the names that have the placeholder now. */
-  #arrive({ ref, from, entries, promised }: Move, mover: Session): void {
+  #arrive({ ref, from, promised }: Move, mover: Session): void {
     const { journal, history } = this.#p;
+    const entries = this.#entriesOf(ref);
     const arrived = placeholderAt(promised.path) === ref;
     const known = entries.some((o) => o.path !== promised.path && canonical(o.path) === promised.path);
     if (arrived && !known) journal.promise(promised);

@@ -138,7 +138,9 @@ export class SessionServer {
 
   /** The connection stays until the file has its new name; what may be written meanwhile waits for its end. */
   async #move(socket: Socket, kind: 'move' | 'settle', fields: [number, Buffer][]): Promise<void> {
-    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const closed = new Promise<void>((resolve) => {
+      for (const end of ['end', 'close']) socket.once(end, () => resolve());
+    });
     let ready = false;
     try {
       const request = readCallRequest(fields);

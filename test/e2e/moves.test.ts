@@ -61,10 +61,20 @@ before(() => {
 beforeEach(() => {
   generation++;
   rig.sh(
-    `rm -rf ${out} *.o *.c build* sub real sym one two; mkdir -p ${out} sub real one two; ln -s real sym`,
+    `rm -rf ${out} *.o *.c build* sub* real sym one two; mkdir -p ${out} sub real one two; ln -s real sym`,
   );
   for (const name of ['m', 'n'])
     writeFileSync(at(`${name}.c`), `int ${name}_${generation}_(void) { return ${generation}; }\n`);
+  writeFileSync(
+    at('dance.py'),
+    `import os
+os.rename('sub', 'sub0')
+for i in range(9):
+    os.rename('m.o', f'sub{i}/m.o')
+    os.rename(f'sub{i}', f'sub{i + 1}')
+    if i < 8: os.rename(f'sub{i + 1}/m.o', 'm.o')
+`,
+  );
   writeFileSync(at('bad.c'), `int bad_${generation}_(void) { return }\n`);
 });
 
@@ -89,6 +99,12 @@ describe('a placeholder that a recipe moves', () => {
       mv build build2 && mv build2 ${out}/build3
       mv real sub/real && rm sym`);
     becomeReal({ [`${out}/build3/deep/m.o`]: 'm', 'sub/real/n.o': 'n' });
+  });
+
+  test('into a directory that is moved at once, many times', () => {
+    inferred(`gcc -c m.c -o m.o
+      python3 ${join(rig.tree, 'dance.py')}`);
+    becomeReal({ 'sub9/m.o': 'm' });
   });
 
   test('by its symlink; by python', () => {
