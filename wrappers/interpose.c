@@ -187,11 +187,12 @@ static void nap(void) {
   syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
-/* Asks the server and waits for its answer, `wait_ms` for a server.
+/* Asks the server and waits for its answer.
+ * @param unless_ended no server that has ended in order is waited for: what is asked for is likely nothing to it.
  * @param held takes the connection when the answer is yes; NULL: it is closed.
  * @returns 1 for yes, 0 for no, -1 with errno when there is no server or no descriptor for it. */
-static int ask(const char *kind, const char *path, const char *to, int wait_ms, int *held) {
-  for (int waited = 0; waited <= wait_ms; waited += CONNECT_STEP_MS) {
+static int ask(const char *kind, const char *path, const char *to, int unless_ended, int *held) {
+  for (int waited = 0; waited <= CONNECT_WAIT_MS; waited += CONNECT_STEP_MS) {
     int fd = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     int bad = syscall(SYS_connect, fd, &server_address, sizeof server_address);
@@ -204,6 +205,7 @@ static int ask(const char *kind, const char *path, const char *to, int wait_ms, 
     }
     syscall(SYS_close, fd);
     if (answer >= 0) return answer;
+    if (bad && error == ENOENT && unless_ended) break;
     if (!(bad && error == EINTR)) nap();
   }
   errno = EIO;
@@ -211,7 +213,7 @@ static int ask(const char *kind, const char *path, const char *to, int wait_ms, 
 }
 
 /* Asks the server to make `path` real and waits until it says so. */
-static int ask_server(const char *path) { return ask("open", path, NULL, CONNECT_WAIT_MS, NULL); }
+static int ask_server(const char *path) { return ask("open", path, NULL, 0, NULL); }
 
 static int has_size_of_placeholder(off_t size) {
   for (size_t i = 0; i < sizeof placeholder_sizes / sizeof *placeholder_sizes; i++)
@@ -490,9 +492,6 @@ int statx(int at, const char *restrict path, int flags, unsigned mask, struct st
 
 /* ---- other names --------------------------------------------------------------------------------------------------- */
 
-/* A server that does not answer is not waited for long for a directory, which likely holds no placeholder. */
-#define DIRECTORY_WAIT_MS 1000
-
 struct move_room {
   struct room room;
   char to[2 * PATH_MAX];
@@ -541,7 +540,7 @@ static int tell(const char *kind, int what, int at, const char *old, int to_at, 
   syscall(SYS_close, fd);
   if (n <= 0 || absolute_path(to_at, to, room)) return 0;
   path[n] = 0;
-  int answer = ask(kind, path, room->to, what == 2 ? DIRECTORY_WAIT_MS : CONNECT_WAIT_MS, held);
+  int answer = ask(kind, path, room->to, what == 2, held);
   if (answer == 1 || what == 2) return 0;
   /* Without a descriptor nothing can be said nor made real; the walk at the end of the build finds it. */
   if (answer < 0) return errno == EMFILE || errno == ENFILE ? 0 : EIO;

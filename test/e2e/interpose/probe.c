@@ -103,6 +103,12 @@ static int every_call(const char *good) {
     SHOW(__lxstat(1, path, &st));
     SHOW(access(path, R_OK));
     SHOW(truncate(path, -1));
+    SHOW(syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BASIC_STATS, &sx));
+    SHOW(syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BASIC_STATS, NULL));
+    SHOW(syscall(SYS_renameat2, AT_FDCWD, bad, AT_FDCWD, path, 0));
+    SHOW(syscall(SYS_renameat2, AT_FDCWD, bad, AT_FDCWD, path, -1));
+    SHOW(syscall(SYS_pwrite64, 1, "", 0, 0L));
+    SHOW(syscall(-1));
     SHOW(rename(bad, path));
     SHOW(rename("made", "made"));
     SHOW(renameat(AT_FDCWD, "made", AT_FDCWD, "no/such/directory/made"));
