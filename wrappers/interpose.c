@@ -212,8 +212,13 @@ static int ask(const char *kind, const char *path, const char *to, int unless_en
   return -1;
 }
 
-/* Asks the server to make `path` real and waits until it says so. */
-static int ask_server(const char *path) { return ask("open", path, NULL, 0, NULL); }
+static const char *program_name(char *room, size_t size);
+
+/* Asks the server to make `path` real and waits until it says so. mv copies to other file systems only what it has looked at. */
+static int ask_server(const char *path) {
+  char room[512];
+  return ask(strcmp(program_name(room, sizeof room), "mv") == 0 ? "keep" : "open", path, NULL, 0, NULL);
+}
 
 static int has_size_of_placeholder(off_t size) {
   for (size_t i = 0; i < sizeof placeholder_sizes / sizeof *placeholder_sizes; i++)
@@ -274,7 +279,7 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
       }
     } else {
       again = syscall(SYS_openat, AT_FDCWD, room->path, reopening);
-      if (again < 0 && errno == ENOENT && syscall(SYS_fstat, fd, st) == 0 && st->st_nlink > 0) {
+      if (again < 0 && errno == ENOENT && !replaced && syscall(SYS_fstat, fd, st) == 0) {
         /* It was given another name meanwhile, which the descriptor knows. */
         nap();
         continue;
@@ -426,22 +431,25 @@ static int compares_times(void) {
   return first && words + n - (first + 1) >= (ssize_t)sizeof wanted && memcmp(first + 1, wanted, sizeof wanted) == 0;
 }
 
+/* Base name of the program this process runs; empty when it cannot be told. */
+static const char *program_name(char *room, size_t size) {
+  ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", room, size - 1);
+  room[n > 0 ? n : 0] = 0;
+  const char *slash = strrchr(room, '/');
+  return slash ? slash + 1 : "";
+}
+
 /* Programs that only want times or names: a placeholder has the real ones. What runs scripts of its own (node, ctest) is none. */
 static int wants_times_only(void) {
   static int known;
   if (!known) {
     static const char *const names[] = {"make", "gmake", "ninja", "samu",  "sh",    "bash",  "dash", "test",   "[",            "rm",
                                         "mv",   "ln",    "touch", "mkdir", "chmod", "rmdir", "env",  "ccache", "install-info", "ldconfig"};
-    char exe[512];
-    int verdict = 1;
-    ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe, sizeof exe);
-    if (n > 0 && n < (ssize_t)sizeof exe) {
-      exe[n] = 0;
-      const char *slash = strrchr(exe, '/');
-      for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (slash && strcmp(slash + 1, names[i]) == 0) verdict = 2;
-      if (slash && strcmp(slash + 1, "cmake") == 0 && compares_times()) verdict = 2;
-    }
+    char room[512];
+    const char *name = program_name(room, sizeof room);
+    int verdict = strcmp(name, "cmake") == 0 && compares_times() ? 2 : 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+      if (strcmp(name, names[i]) == 0) verdict = 2;
     known = verdict;
   }
   return known == 2;
@@ -497,12 +505,16 @@ struct move_room {
   char to[2 * PATH_MAX];
 };
 
-/* What a call that names a file anew has to say first: 0 nothing, 1 it may be a placeholder, 2 it is a directory. */
+enum { NOTHING, PLACEHOLDER, DIRECTORY };
+
+/* What a call that names a file anew has to speak of first: what may be a placeholder, or have some below. */
 static int what_moves(int at, const char *path) {
   struct stat st;
-  int saved = errno, what = 0;
-  if (path && on() && syscall(SYS_newfstatat, at, path, &st, 0) == 0)
-    what = S_ISDIR(st.st_mode) ? 2 : S_ISREG(st.st_mode) && has_size_of_placeholder(st.st_size);
+  int saved = errno, what = NOTHING;
+  if (path && on() && syscall(SYS_newfstatat, at, path, &st, 0) == 0) {
+    if (S_ISDIR(st.st_mode)) what = DIRECTORY;
+    else if (S_ISREG(st.st_mode) && has_size_of_placeholder(st.st_size)) what = PLACEHOLDER;
+  }
   errno = saved;
   return what;
 }
@@ -530,18 +542,18 @@ static int absolute_path(int at, const char *path, struct move_room *room) {
  * @returns 0, or the errno of what the call must fail with. */
 static int tell(const char *kind, int what, int at, const char *old, int to_at, const char *to, int *held, struct move_room *room) {
   char *path = room->room.path;
-  int fd = syscall(SYS_openat, at, old, what == 2 ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = syscall(SYS_openat, at, old, what == DIRECTORY ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return 0;
   ssize_t n = 0;
-  if (what == 2 || holds_mark(fd, O_RDONLY, &room->room)) {
+  if (what == DIRECTORY || holds_mark(fd, O_RDONLY, &room->room)) {
     snprintf(room->room.link, sizeof room->room.link, "/proc/self/fd/%d", fd);
     n = syscall(SYS_readlinkat, AT_FDCWD, room->room.link, path, sizeof room->room.path - 1);
   }
   syscall(SYS_close, fd);
   if (n <= 0 || absolute_path(to_at, to, room)) return 0;
   path[n] = 0;
-  int answer = ask(kind, path, room->to, what == 2, held);
-  if (answer == 1 || what == 2) return 0;
+  int answer = ask(kind, path, room->to, what == DIRECTORY, held);
+  if (answer == 1 || what == DIRECTORY) return 0;
   /* Without a descriptor nothing can be said nor made real; the walk at the end of the build finds it. */
   if (answer < 0) return errno == EMFILE || errno == ENFILE ? 0 : EIO;
   return touch_path(at, old);
@@ -566,22 +578,34 @@ static void let_go(int held) {
   errno = saved;
 }
 
-#define MOVE_HOOK(at, old, to_at, to, call)                                                                             \
-  {                                                                                                                     \
-    int held = -1, what = what_moves(at, old), error = what ? announce("move", what, at, old, to_at, to, &held) : 0;    \
+#define ANNOUNCED(call)                                                                                                 \
     if (error) return errno = error, -1;                                                                                \
     int result = call;                                                                                                  \
     let_go(held);                                                                                                       \
-    return result;                                                                                                      \
+    return result;
+
+#define LINK_HOOK(at, old, to_at, to, call)                                                                             \
+  {                                                                                                                     \
+    int held = -1, what = what_moves(at, old), error = what ? announce("move", what, at, old, to_at, to, &held) : 0;    \
+    ANNOUNCED(call)                                                                                                     \
+  }
+
+/* What takes a placeholder's place: nothing may be written there between the server's look and the call. */
+#define MOVE_HOOK(at, old, to_at, to, call)                                                                             \
+  {                                                                                                                     \
+    int held = -1, what = what_moves(at, old), error = 0;                                                               \
+    if (what) error = announce("move", what, at, old, to_at, to, &held);                                                \
+    else if (what_moves(to_at, to) == PLACEHOLDER) announce("over", PLACEHOLDER, to_at, to, to_at, to, &held);          \
+    ANNOUNCED(call)                                                                                                     \
   }
 
 /* Two that change places: everything at or below either is made real first. */
 static int exchange_names(int at, const char *old, int to_at, const char *to) {
   int one = what_moves(at, old), other = what_moves(to_at, to), held = -1, error = 0;
-  if (one == 1) error = touch_path(at, old);
-  if (other == 1 && !error) error = touch_path(to_at, to);
-  if (one == 2 && !error) error = announce("settle", 2, at, old, to_at, to, &held);
-  else if (other == 2 && !error) error = announce("settle", 2, to_at, to, at, old, &held);
+  if (one == PLACEHOLDER) error = touch_path(at, old);
+  if (other == PLACEHOLDER && !error) error = touch_path(to_at, to);
+  if (one == DIRECTORY && !error) error = announce("settle", DIRECTORY, at, old, to_at, to, &held);
+  else if (other == DIRECTORY && !error) error = announce("settle", DIRECTORY, to_at, to, at, old, &held);
   let_go(held);
   return error;
 }
@@ -597,9 +621,9 @@ int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags
   }
   MOVE_HOOK(at, old, to_at, to, REAL(renameat2)(at, old, to_at, to, flags))
 }
-int link(const char *old, const char *to) MOVE_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(link)(old, to))
+int link(const char *old, const char *to) LINK_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(link)(old, to))
 int linkat(int at, const char *old, int to_at, const char *to, int flags)
-    MOVE_HOOK(at, old, to_at, to, REAL(linkat)(at, old, to_at, to, flags))
+    LINK_HOOK(at, old, to_at, to, REAL(linkat)(at, old, to_at, to, flags))
 
 /* ---- calls by number ----------------------------------------------------------------------------------------------- */
 

@@ -356,19 +356,9 @@ static int copy_bytes(int from, int to) {
   }
 }
 
-/* `temporary` takes the place of the file that was looked at and of no other: they are exchanged, and what comes out is looked
- * at, for a rename of somebody's may come between. EMLINK: it has another name by now. */
-static int take_place(const char *temporary, const char *dest, uint64_t inode) {
-  struct stat out;
-  if (inode && renameat2(AT_FDCWD, temporary, AT_FDCWD, dest, RENAME_EXCHANGE) == 0) {
-    int mine = lstat(temporary, &out) == 0 && out.st_ino == inode;
-    if (mine && out.st_nlink == 1) return unlink(temporary) < 0 ? errno : 0;
-    renameat2(AT_FDCWD, temporary, AT_FDCWD, dest, RENAME_EXCHANGE);
-    return mine ? EMLINK : ESTALE;
-  }
-  if (inode && errno == ENOENT) return ESTALE;
-  /* Not every file system can exchange. */
-  return rename(temporary, dest) < 0 ? errno : 0;
+/* Whether this is the file that was looked at, unchanged since. */
+static int is_same(const struct stat *st, uint64_t inode, const struct timespec *mtime, uint32_t flags) {
+  return st->st_ino == inode && ((flags & KEEP_MTIME) || (st->st_mtim.tv_sec == mtime->tv_sec && st->st_mtim.tv_nsec == mtime->tv_nsec));
 }
 
 static int place(const char *source, const char *asked, mode_t mode, const struct timespec *mtime, uint64_t inode, uint32_t flags) {
@@ -377,7 +367,7 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   if (strlen(asked) >= sizeof dest) return ENAMETOOLONG;
   strcpy(dest, asked);
   if (lstat(asked, &st) == 0 && S_ISLNK(st.st_mode) && !realpath(asked, dest)) return errno;
-  if (inode && (stat(dest, &st) < 0 || st.st_ino != inode)) return ESTALE;
+  if (inode && (stat(dest, &st) < 0 || !is_same(&st, inode, mtime, flags))) return ESTALE;
   /* Another name for the file is to go on naming it. */
   if (stat(dest, &st) == 0 && st.st_nlink > 1) flags |= SAME_INODE;
   int from = open(source, O_RDONLY | O_CLOEXEC);
@@ -390,7 +380,7 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
       restore_mode = st.st_mode & 07777;
       to = open(dest, O_WRONLY | O_CLOEXEC);
     }
-    int other = to >= 0 && inode && (fstat(to, &st) < 0 || st.st_ino != inode);
+    int other = to >= 0 && inode && (fstat(to, &st) < 0 || !is_same(&st, inode, mtime, flags));
     if (to >= 0 && (other || ftruncate(to, 0) < 0)) {
       int error = other ? ESTALE : errno;
       close(to);
@@ -418,10 +408,13 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   close(from);
   if (!(flags & SAME_INODE)) {
     int there = lstat(dest, &st) == 0;
-    if (!error && inode && (!there || st.st_ino != inode)) error = ESTALE;
-    if (!error) error = there && st.st_nlink > 1 ? EMLINK : take_place(temporary, dest, inode);
+    if (!error && inode && (!there || !is_same(&st, inode, mtime, flags))) error = ESTALE;
+    if (!error && there && st.st_nlink > 1) {
+      unlink(temporary);
+      return place(source, asked, mode, mtime, inode, flags | SAME_INODE);
+    }
+    if (!error && rename(temporary, dest) < 0) error = errno;
     if (error) unlink(temporary);
-    if (error == EMLINK) return place(source, asked, mode, mtime, inode, flags | SAME_INODE);
   }
   if (!error && (flags & REMOVE_SOURCE)) unlink(source);
   return error;

@@ -94,7 +94,8 @@ export class Calls {
     this.#p = parts;
   }
 
-  async open(request: CallRequest): Promise<Answer> {
+  /** @param keep the file must stay the same one: who asks has looked at it before. */
+  async open(request: CallRequest, keep: boolean): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const path = absolute(request.cwd, request.path);
     const before = Date.now();
@@ -104,7 +105,7 @@ export class Calls {
       return { kind: 'ready' };
     }
     const [forced] = await Promise.all([
-      this.#p.forcer.forcePath(path, session.id, { open: true }),
+      this.#p.forcer.forcePath(path, session.id, { keep }),
       this.#forceLibraries(baseName(ref), session, new Set()),
     ]);
     session.emit({ type: 'midway', path, by: String(request.pid), waitMs: Date.now() - before });

@@ -23,6 +23,9 @@ export interface ForcerParts {
   readonly sessions: ReadonlyMap<string, Session>;
 }
 
+/** Tries to write over a placeholder that somebody changes meanwhile. */
+const WRITES_MAX = 5;
+
 export type ForcedPath =
   | { readonly kind: 'real' }
   | { readonly kind: 'failed'; readonly node: ForceNode }
@@ -35,7 +38,7 @@ export class Forcer implements ReductorHost {
   readonly engine: Engine;
   readonly reductor: Reductor;
   readonly #p: ForcerParts;
-  /** Paths a waiting reader has open: written into the same inode. */
+  /** Paths a waiting reader has looked at already: written into the same inode. */
   readonly #held = new Map<string, number>();
   readonly #writers = new Map<string, Promise<unknown>>();
 
@@ -144,8 +147,12 @@ export class Forcer implements ReductorHost {
     const value = outputOf(node, tagOf(ref));
     const source = value === undefined ? undefined : this.store.path(value);
     if (value === undefined || source === undefined) return 2;
-    const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });
-    return typeof result === 'object' ? result.errno : 0;
+    for (let tries = 0; ; tries++) {
+      const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });
+      if (typeof result === 'object') return result.errno;
+      // Its time was set in between: it is another state of the same placeholder.
+      if (result === 'written' || placeholderAt(path) !== ref || tries === WRITES_MAX) return 0;
+    }
   }
 
   failed(node: ForceNode, failure: Failure): void {
@@ -243,12 +250,12 @@ export class Forcer implements ReductorHost {
 
   /**
    * Makes the file at `path` real if it is a placeholder, with everything it needs in parallel.
-   * @param open somebody holds the file open: keep its inode.
+   * @param keep somebody knows the file by its inode: it stays.
    */
   async forcePath(
     path: string,
     owner: string,
-    options: { readonly open?: boolean } = {},
+    options: { readonly keep?: boolean } = {},
   ): Promise<ForcedPath> {
     const ref = placeholderAt(path);
     if (ref === undefined) return { kind: 'real' };
@@ -262,7 +269,7 @@ export class Forcer implements ReductorHost {
       });
       return { kind: 'unknown' };
     }
-    if (options.open) this.#held.set(path, (this.#held.get(path) ?? 0) + 1);
+    if (options.keep) this.#held.set(path, (this.#held.get(path) ?? 0) + 1);
     try {
       const node = await this.reductor.force(baseName(ref), owner, { urgent: true });
       if (node.state !== 'done') return { kind: 'failed', node };
@@ -273,7 +280,7 @@ export class Forcer implements ReductorHost {
       });
       return errno === 0 ? { kind: 'real' } : { kind: 'unwritable', errno };
     } finally {
-      if (options.open) {
+      if (options.keep) {
         const left = (this.#held.get(path) ?? 1) - 1;
         if (left === 0) this.#held.delete(path);
         else this.#held.set(path, left);

@@ -84,29 +84,46 @@ export class Moves {
     await Promise.all([...this.#places(moves)].map((place) => this.#hold(place, over)));
     // Anew: the move before this one may just have come to its end.
     const held = find().filter((m) => placeholderAt(m.from) === m.ref);
+    try {
+      for (const m of held) this.#p.journal.arriving(m.promised);
+    } catch (error) {
+      release();
+      throw error;
+    }
     if (held.length === 0) {
       release();
       // Real by now, or another's placeholder.
       return directory || placeholderAt(from) === undefined;
     }
-    for (const m of held) this.#p.journal.arriving(m.promised);
     if (directory) session.directories.add(target);
+    this.#watch(held, session, closed, release);
+    return true;
+  }
+
+  /** Sees an answered move to its end. */
+  #watch(held: readonly Move[], session: Session, closed: Promise<void>, release: () => void): void {
+    const fault = (error: unknown): void =>
+      this.#p.history.note({ path: '', how: 'bypass', reason: 'internal-error', detail: String(error) });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, HOLD_MS_MAX);
     });
-    void late.then(() => {
-      for (const m of held) if (placeholderAt(m.promised.path) === m.ref) this.#arrive(m, session);
+    const arrive = (those: readonly Move[]): void => {
+      try {
+        for (const m of those) this.#arrive(m, session);
+      } catch (error) {
+        fault(error);
+      }
       release();
-    });
+    };
+    void late.then(() => arrive(held.filter((m) => placeholderAt(m.promised.path) === m.ref)));
     const arrived = closed.then(() => {
       clearTimeout(timer);
-      for (const m of held) this.#arrive(m, session);
-      release();
+      arrive(held);
     });
-    const written = arrived.then(() =>
-      Promise.all(held.map((m) => this.#p.forcer.catchUp(m.promised.path))).then(() => undefined),
-    );
+    const written = arrived
+      .then(() => Promise.all(held.map((m) => this.#p.forcer.catchUp(m.promised.path))))
+      .then(() => undefined, fault);
     const open: OpenMove = {
       into: (directory) => held.some((m) => m.promised.path.startsWith(directory)),
       arrived: Promise.race([arrived, late]),
@@ -114,6 +131,19 @@ export class Moves {
     };
     this.#open.add(open);
     void open.over.finally(() => this.#open.delete(open));
+  }
+
+  /** Another file is about to take a placeholder's place: nothing is written there until it has. */
+  async over(request: CallRequest, closed: Promise<void>): Promise<boolean> {
+    const ref = placeholderAt(request.path);
+    if (ref === undefined || !request.utf8) return true;
+    const places = new Set([request.path, ...this.#entriesOf(ref).map((o) => o.path)]);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, HOLD_MS_MAX);
+    });
+    const over = Promise.race([closed.then(() => clearTimeout(timer)), late]);
+    await Promise.all([...places].map((place) => this.#hold(place, over)));
     return true;
   }
 
@@ -151,9 +181,10 @@ export class Moves {
     };
     return this.#p.journal.outstanding().flatMap((o) => {
       const path = moved(o.path);
-      if (path === o.path) return [];
+      const real = canonicalOf(o.path);
+      if (path === o.path || real === undefined) return [];
       const promised = { ...o, path, sides: o.sides.map(moved) };
-      return [{ ref: o.ref, from: o.path, entries: [o], promised }];
+      return [{ ref: o.ref, from: real, entries: [o], promised }];
     });
   }
 

@@ -125,8 +125,10 @@ export class SessionServer {
             client ??= new CliClient(socket, this, this.#p, this.#startedMs);
             const json = fields.find(([tag]) => tag === FIELD.JSON)?.[1];
             if (json) client.receive(JSON.parse(json.toString('utf8')) as ToServer);
-          } else if (kind === 'move' || kind === 'settle') void this.#move(socket, kind, fields);
-          else if (kind === 'call' || kind === 'open') void this.#answer(socket, kind, fields);
+          } else if (kind === 'move' || kind === 'over' || kind === 'settle')
+            void this.#move(socket, kind, fields);
+          else if (kind === 'call' || kind === 'open' || kind === 'keep')
+            void this.#answer(socket, kind, fields);
           else socket.end(encodeFrame([[FIELD.ANSWER_KIND, 'wrong-version']]));
         }
       } catch (error) {
@@ -137,7 +139,7 @@ export class SessionServer {
   }
 
   /** The connection stays until the file has its new name; what may be written meanwhile waits for its end. */
-  async #move(socket: Socket, kind: 'move' | 'settle', fields: [number, Buffer][]): Promise<void> {
+  async #move(socket: Socket, kind: 'move' | 'over' | 'settle', fields: [number, Buffer][]): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       for (const end of ['end', 'close']) socket.once(end, () => resolve());
     });
@@ -157,12 +159,15 @@ export class SessionServer {
     if (!socket.destroyed) socket.write(encodeFrame([[FIELD.ANSWER_KIND, ready ? 'ready' : 'failed']]));
   }
 
-  async #answer(socket: Socket, kind: 'call' | 'open', fields: [number, Buffer][]): Promise<void> {
+  async #answer(socket: Socket, kind: 'call' | 'open' | 'keep', fields: [number, Buffer][]): Promise<void> {
     let answer: Answer;
     try {
       const request = readCallRequest(fields);
       if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
-      answer = kind === 'open' ? await this.#p.calls.open(request) : await this.#p.calls.call(request);
+      answer =
+        kind === 'call'
+          ? await this.#p.calls.call(request)
+          : await this.#p.calls.open(request, kind === 'keep');
     } catch (error) {
       this.#p.history.note({
         path: '',
@@ -170,7 +175,7 @@ export class SessionServer {
         reason: 'internal-error',
         detail: String((error as Error).stack),
       });
-      answer = { kind: kind === 'open' ? 'failed' : 'run' };
+      answer = { kind: kind === 'call' ? 'run' : 'failed' };
     }
     if (socket.destroyed) return;
     socket.end(

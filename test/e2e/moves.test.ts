@@ -113,7 +113,7 @@ describe('a placeholder that a recipe moves', () => {
     becomeReal({ 'sub/m.o': 'm', [`${out}/p.o`]: 'n' });
   });
 
-  test('over another placeholder, which is made no more but for its failure', () => {
+  test('over another placeholder, whose promise is void', () => {
     inferred('gcc -c m.c -o m.o && gcc -c n.c -o n.o && mv n.o m.o');
     becomeReal({ 'm.o': 'n' });
     assert.ok(!existsSync(at('n.o')));
@@ -162,6 +162,20 @@ describe('a placeholder that a recipe moves', () => {
   });
 
   const killServer = `kill -9 $$(gg status --json | sed -n 's/.*"pid":\\([0-9]*\\).*/\\1/p')`;
+
+  test('while a reader waits for it: the reader has the artifact', () => {
+    const doubled = Array.from({ length: 12 }, (_, i) => `#define F${i + 1} F${i} F${i}`).join('\n');
+    writeFileSync(
+      at('slow.c'),
+      `#define F0 X(__COUNTER__)\n#define X(n) Y(n)\n#define Y(n) int slow_${generation}_##n(int a) { return a * n; }\n${doubled}\nF12\n`,
+    );
+    inferred(`gcc -O2 -c slow.c -o s.o
+      cat s.o > copy.o & sleep 0.5; mv s.o x.o; wait $$!`);
+    assert.ok(!isPlaceholder('copy.o') && defines('copy.o', 'slow'));
+    assert.ok(readFileSync(at('copy.o')).equals(readFileSync(at('x.o'))));
+    assert.ok(!existsSync(at('s.o')));
+    forced();
+  });
 
   test('before the server is killed: the journal knows the new name', () => {
     inferred(`gcc -c m.c -o m.o && mv m.o ${out}/m.o && ${killServer}`);
