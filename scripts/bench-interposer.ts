@@ -1,4 +1,4 @@
-// npm run bench:interposer: what the preload library costs a process, an open and a stat, with and without it by turns.
+// npm run bench:interposer: what the preload library costs a process, an open, a stat and a rename, with and without it by turns.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir } from 'node:os';
@@ -44,6 +44,7 @@ const SUBJECTS: readonly (readonly [what: string, argv: readonly string[], each:
   [`exec of /bin/true (${EXECS} from one sh)`, ['/bin/sh', '-c', loop], EXECS],
   [`${CALLS} opens and closes`, [join(home, 'opens'), `${CALLS}`, 'open'], CALLS],
   [`${CALLS} stats`, [join(home, 'opens'), `${CALLS}`, 'stat'], CALLS],
+  [`${CALLS} renames`, [join(home, 'opens'), `${CALLS}`, 'rename'], CALLS],
 ];
 
 process.stdout.write(

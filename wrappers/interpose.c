@@ -60,7 +60,7 @@ int __fxstatat64(int version, int at, const char *path, struct stat64 *st, int f
   X(open) X(open64) X(openat) X(openat64) X(fopen) X(fopen64) X(freopen) X(freopen64) X(truncate) X(truncate64)         \
   X(dlopen) X(stat) X(lstat) X(stat64) X(lstat64) X(fstatat) X(fstatat64) X(statx) X(__xstat) X(__lxstat) X(__xstat64)  \
   X(__lxstat64) X(__fxstatat) X(__fxstatat64) X(chroot) X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)      \
-  X(posix_spawnp)
+  X(posix_spawnp) X(rename) X(renameat) X(renameat2) X(link) X(linkat)
 
 #define MEMBER(name) void *name;
 static struct {
@@ -149,27 +149,34 @@ static unsigned char *put(unsigned char *at, int tag, const void *bytes, uint32_
   return at + 4 + (bytes ? length : 0);
 }
 
-/* One question on one connection. 1: it is real; 0: it cannot be made real; -1: nobody answered. */
-static int ask_once(int fd, const char *path) {
-  unsigned char front[32], back[sizeof session_entry + 32], *at = front + 8, *end = back;
+/* One question on one connection: `to` only where the kind has one. 1: ready; 0: it cannot be; -1: nobody answered. */
+static int ask_once(int fd, const char *kind, const char *path, const char *to) {
+  unsigned char front[32], middle[8], back[sizeof session_entry + 32], *at = front + 8, *mid = middle, *end = back;
   unsigned char answer[64];
   uint32_t pid = getpid(), length;
   size_t got = 0;
-  at = put(at, GG_FIELD_REQUEST_KIND, "open", 4);
+  at = put(at, GG_FIELD_REQUEST_KIND, kind, strlen(kind));
   at = put(at, GG_FIELD_PATH, NULL, strlen(path));
+  if (to) mid = put(mid, GG_FIELD_TO, NULL, strlen(to));
   end = put(end, GG_FIELD_CWD, "/", 1);
   end = put(end, GG_FIELD_PID, &pid, 4);
   end = put(end, GG_FIELD_ENV, session_entry, strlen(session_entry));
   memcpy(front, GG_FRAME_MAGIC, 4);
-  length = (at - front - 8) + strlen(path) + (end - back);
+  length = (at - front - 8) + strlen(path) + (mid - middle) + (to ? strlen(to) : 0) + (end - back);
   memcpy(front + 4, &length, 4);
-  struct iovec parts[] = {{front, at - front}, {(void *)path, strlen(path)}, {back, end - back}};
-  if (send_all(fd, parts, 3)) return -1;
-  while (got < sizeof answer) {
+  struct iovec parts[] = {{front, at - front},
+                          {(void *)path, strlen(path)},
+                          {middle, mid - middle},
+                          {(void *)to, to ? strlen(to) : 0},
+                          {back, end - back}};
+  if (send_all(fd, parts, 5)) return -1;
+  /* A frame, not all until the end: who moves a file keeps the connection. */
+  for (length = 0; got < sizeof answer && (got < 8 || got < 8 + (size_t)length);) {
     ssize_t n = syscall(SYS_read, fd, answer + got, sizeof answer - got);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     got += n;
+    if (got >= 8) memcpy(&length, answer + 4, 4);
   }
   if (got < 13 || memcmp(answer, GG_FRAME_MAGIC, 4) != 0 || answer[8] != GG_FIELD_ANSWER_KIND) return -1;
   return memmem(answer + 13, got - 13, "ready", 5) == answer + 13;
@@ -180,22 +187,37 @@ static void nap(void) {
   syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
-/* Asks the server to make `path` real and waits until it says so. @returns 1 when it did, 0 when it could not, -1 with errno
- * when there is no server or no descriptor for it. */
-static int ask_server(const char *path) {
+/* Asks the server and waits for its answer.
+ * @param unless_ended no server that has ended in order is waited for: what is asked for is likely nothing to it.
+ * @param held takes the connection when the answer is yes; NULL: it is closed.
+ * @returns 1 for yes, 0 for no, -1 with errno when there is no server or no descriptor for it. */
+static int ask(const char *kind, const char *path, const char *to, int unless_ended, int *held) {
   for (int waited = 0; waited <= CONNECT_WAIT_MS; waited += CONNECT_STEP_MS) {
     int fd = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     int bad = syscall(SYS_connect, fd, &server_address, sizeof server_address);
     /* An interrupted connect to a Unix socket has not happened; another error may pass when the server comes back. */
-    int answer = bad ? -1 : ask_once(fd, path);
+    int answer = bad ? -1 : ask_once(fd, kind, path, to);
     int error = errno;
+    if (answer == 1 && held) {
+      *held = fd;
+      return 1;
+    }
     syscall(SYS_close, fd);
     if (answer >= 0) return answer;
+    if (bad && error == ENOENT && unless_ended) break;
     if (!(bad && error == EINTR)) nap();
   }
   errno = EIO;
   return -1;
+}
+
+static const char *program_name(char *room, size_t size);
+
+/* Asks the server to make `path` real and waits until it says so. mv copies to other file systems only what it has looked at. */
+static int ask_server(const char *path) {
+  char room[512];
+  return ask(strcmp(program_name(room, sizeof room), "mv") == 0 ? "keep" : "open", path, NULL, 0, NULL);
 }
 
 static int has_size_of_placeholder(off_t size) {
@@ -229,11 +251,13 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
   for (int tries = 0; tries < TRIES_MAX; tries++) {
     if (!S_ISREG(st->st_mode) || !has_size_of_placeholder(st->st_size) || !holds_mark(fd, flags, room)) return 0;
     snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
-    ssize_t n = syscall(SYS_readlink, room->link, room->path, sizeof room->path - 1);
+    ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, room->link, room->path, sizeof room->path - 1);
     if (n <= 0) return EIO;
     room->path[n] = 0;
     size_t tail = sizeof DELETED - 1;
-    int answer = 1, replaced = st->st_nlink == 0 && (size_t)n > tail && strcmp(room->path + n - tail, DELETED) == 0;
+    int gone = (size_t)n > tail && strcmp(room->path + n - tail, DELETED) == 0;
+    int answer = 1, replaced = gone && st->st_nlink == 0;
+    if (gone && !replaced && tries > 0) return ENOENT;
     /* Another file took its name since it was opened, likely the real one. */
     if (replaced) room->path[n - tail] = 0;
     else answer = ask_server(room->path);
@@ -255,6 +279,11 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
       }
     } else {
       again = syscall(SYS_openat, AT_FDCWD, room->path, reopening);
+      if (again < 0 && errno == ENOENT && !replaced && syscall(SYS_fstat, fd, st) == 0) {
+        /* It was given another name meanwhile, which the descriptor knows. */
+        nap();
+        continue;
+      }
       if (again < 0) return errno;
       syscall(SYS_dup3, again, fd, flags & O_CLOEXEC);
       syscall(SYS_close, again);
@@ -390,21 +419,37 @@ void *dlopen(const char *path, int mode) {
 
 /* ---- sizes -------------------------------------------------------------------------------------------------------- */
 
-/* Programs that only want times or names: a placeholder has the real ones. */
+/* Of cmake's many lives one compares the times of objects; a script of its (-P, -S) may ask for any size. */
+static int compares_times(void) {
+  static const char wanted[] = "-E\0cmake_depends";
+  char words[512];
+  int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t n = syscall(SYS_read, fd, words, sizeof words);
+  syscall(SYS_close, fd);
+  const char *first = n > 0 ? memchr(words, 0, n) : NULL;
+  return first && words + n - (first + 1) >= (ssize_t)sizeof wanted && memcmp(first + 1, wanted, sizeof wanted) == 0;
+}
+
+/* Base name of the program this process runs; empty when it cannot be told. */
+static const char *program_name(char *room, size_t size) {
+  ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", room, size - 1);
+  room[n > 0 ? n : 0] = 0;
+  const char *slash = strrchr(room, '/');
+  return slash ? slash + 1 : "";
+}
+
+/* Programs that only want times or names: a placeholder has the real ones. What runs scripts of its own (node, ctest) is none. */
 static int wants_times_only(void) {
   static int known;
   if (!known) {
-    static const char *const names[] = {"make", "gmake", "ninja", "samu", "cmake", "ctest", "sh",   "bash", "dash", "test", "[",    "rm",
-                                        "mv",   "ln",    "touch", "mkdir", "chmod", "rmdir", "env", "node", "ccache", "install-info", "ldconfig"};
-    char exe[512];
-    int verdict = 1;
-    ssize_t n = syscall(SYS_readlink, "/proc/self/exe", exe, sizeof exe);
-    if (n > 0 && n < (ssize_t)sizeof exe) {
-      exe[n] = 0;
-      const char *slash = strrchr(exe, '/');
-      for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (slash && strcmp(slash + 1, names[i]) == 0) verdict = 2;
-    }
+    static const char *const names[] = {"make", "gmake", "ninja", "samu",  "sh",    "bash",  "dash", "test",   "[",            "rm",
+                                        "mv",   "ln",    "touch", "mkdir", "chmod", "rmdir", "env",  "ccache", "install-info", "ldconfig"};
+    char room[512];
+    const char *name = program_name(room, sizeof room);
+    int verdict = strcmp(name, "cmake") == 0 && compares_times() ? 2 : 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+      if (strcmp(name, names[i]) == 0) verdict = 2;
     known = verdict;
   }
   return known == 2;
@@ -452,6 +497,169 @@ int statx(int at, const char *restrict path, int flags, unsigned mask, struct st
   }
   return result;
 }
+
+/* ---- other names --------------------------------------------------------------------------------------------------- */
+
+struct move_room {
+  struct room room;
+  char to[2 * PATH_MAX];
+};
+
+enum { NOTHING, PLACEHOLDER, DIRECTORY };
+
+/* What a call that names a file anew has to speak of first: what may be a placeholder, or have some below. */
+static int what_moves(int at, const char *path) {
+  struct stat st;
+  int saved = errno, what = NOTHING;
+  if (path && on() && syscall(SYS_newfstatat, at, path, &st, 0) == 0) {
+    if (S_ISDIR(st.st_mode)) what = DIRECTORY;
+    else if (S_ISREG(st.st_mode) && has_size_of_placeholder(st.st_size)) what = PLACEHOLDER;
+  }
+  errno = saved;
+  return what;
+}
+
+/* `path` as an absolute one. @returns 0, or -1 when there is no room for it. */
+static int absolute_path(int at, const char *path, struct move_room *room) {
+  ssize_t n = 0;
+  if (path[0] != '/') {
+    if (at == AT_FDCWD) n = syscall(SYS_getcwd, room->to, PATH_MAX) - 1;
+    else {
+      snprintf(room->room.link, sizeof room->room.link, "/proc/self/fd/%d", at);
+      n = syscall(SYS_readlinkat, AT_FDCWD, room->room.link, room->to, PATH_MAX);
+    }
+    if (n <= 0 || n >= PATH_MAX || room->to[0] != '/') return -1;
+    room->to[n++] = '/';
+  }
+  size_t length = strlen(path);
+  if (length >= PATH_MAX) return -1;
+  memcpy(room->to + n, path, length + 1);
+  return 0;
+}
+
+/* Tells the server where a placeholder, or a directory with such, is about to be: its promise goes along. The server holds back
+ * what it would write there until the connection `held` is closed. What cannot be told is made real, or the call fails.
+ * @returns 0, or the errno of what the call must fail with. */
+static int tell(const char *kind, int what, int at, const char *old, int to_at, const char *to, int *held, struct move_room *room) {
+  char *path = room->room.path;
+  int fd = syscall(SYS_openat, at, old, what == DIRECTORY ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return 0;
+  ssize_t n = 0;
+  if (what == DIRECTORY || holds_mark(fd, O_RDONLY, &room->room)) {
+    snprintf(room->room.link, sizeof room->room.link, "/proc/self/fd/%d", fd);
+    n = syscall(SYS_readlinkat, AT_FDCWD, room->room.link, path, sizeof room->room.path - 1);
+  }
+  syscall(SYS_close, fd);
+  if (n <= 0 || absolute_path(to_at, to, room)) return 0;
+  path[n] = 0;
+  int answer = ask(kind, path, room->to, what == DIRECTORY, held);
+  if (answer == 1 || what == DIRECTORY) return 0;
+  /* Without a descriptor nothing can be said nor made real; the walk at the end of the build finds it. */
+  if (answer < 0) return errno == EMFILE || errno == ENFILE ? 0 : EIO;
+  return touch_path(at, old);
+}
+
+__attribute__((noinline)) static int announce(const char *kind, int what, int at, const char *old, int to_at, const char *to, int *held) {
+  int saved = errno, error = ENOMEM;
+  if (!to) return 0;
+  void *room = (void *)syscall(SYS_mmap, NULL, sizeof(struct move_room), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room != MAP_FAILED) {
+    error = tell(kind, what, at, old, to_at, to, held, room);
+    syscall(SYS_munmap, room, sizeof(struct move_room));
+  }
+  errno = saved;
+  return error;
+}
+
+static void let_go(int held) {
+  int saved = errno;
+  /* A child forked meanwhile has the connection too. */
+  if (held >= 0) syscall(SYS_shutdown, held, SHUT_RDWR), syscall(SYS_close, held);
+  errno = saved;
+}
+
+#define ANNOUNCED(call)                                                                                                 \
+    if (error) return errno = error, -1;                                                                                \
+    int result = call;                                                                                                  \
+    let_go(held);                                                                                                       \
+    return result;
+
+#define LINK_HOOK(at, old, to_at, to, call)                                                                             \
+  {                                                                                                                     \
+    int held = -1, what = what_moves(at, old), error = what ? announce("move", what, at, old, to_at, to, &held) : 0;    \
+    ANNOUNCED(call)                                                                                                     \
+  }
+
+/* What takes a placeholder's place: nothing may be written there between the server's look and the call. */
+#define MOVE_HOOK(at, old, to_at, to, call)                                                                             \
+  {                                                                                                                     \
+    int held = -1, what = what_moves(at, old), error = 0;                                                               \
+    if (what) error = announce("move", what, at, old, to_at, to, &held);                                                \
+    else if (what_moves(to_at, to) == PLACEHOLDER) announce("over", PLACEHOLDER, to_at, to, to_at, to, &held);          \
+    ANNOUNCED(call)                                                                                                     \
+  }
+
+/* Two that change places: everything at or below either is made real first. */
+static int exchange_names(int at, const char *old, int to_at, const char *to) {
+  int one = what_moves(at, old), other = what_moves(to_at, to), held = -1, error = 0;
+  if (one == PLACEHOLDER) error = touch_path(at, old);
+  if (other == PLACEHOLDER && !error) error = touch_path(to_at, to);
+  if (one == DIRECTORY && !error) error = announce("settle", DIRECTORY, at, old, to_at, to, &held);
+  else if (other == DIRECTORY && !error) error = announce("settle", DIRECTORY, to_at, to, at, old, &held);
+  let_go(held);
+  return error;
+}
+
+int rename(const char *old, const char *to) MOVE_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(rename)(old, to))
+int renameat(int at, const char *old, int to_at, const char *to)
+    MOVE_HOOK(at, old, to_at, to, REAL(renameat)(at, old, to_at, to))
+int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags) {
+  if (flags & RENAME_EXCHANGE) {
+    int error = exchange_names(at, old, to_at, to);
+    if (error) return errno = error, -1;
+    return REAL(renameat2)(at, old, to_at, to, flags);
+  }
+  MOVE_HOOK(at, old, to_at, to, REAL(renameat2)(at, old, to_at, to, flags))
+}
+int link(const char *old, const char *to) LINK_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(link)(old, to))
+int linkat(int at, const char *old, int to_at, const char *to, int flags)
+    LINK_HOOK(at, old, to_at, to, REAL(linkat)(at, old, to_at, to, flags))
+
+/* ---- calls by number ----------------------------------------------------------------------------------------------- */
+
+/* Node's library asks for sizes so, and older programs for renameat2. All else goes on as it is, without a word to the loader:
+ * allocators call this before anything is ready. Our own calls pass here too. */
+#if defined __x86_64__ || defined __aarch64__
+static inline long by_number(long number, long a, long b, long c, long d, long e, long f) {
+#if defined __x86_64__
+  register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+#else
+  register long x8 __asm__("x8") = number, result __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+  __asm__ volatile("svc 0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+#endif
+  /* The kernel's way to say errno. */
+  if ((unsigned long)result < -4095UL) return result;
+  errno = -result;
+  return -1;
+}
+
+__attribute__((noinline)) static long statx_by_number(int at, const char *path, long flags, long mask, struct statx *st) {
+  long result = by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
+  if (result != 0 || !(st->stx_mask & STATX_SIZE) || !size_matters(st->stx_mode, (off_t)st->stx_size)) return result;
+  touch_path(at, path);
+  return by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
+}
+
+long any_call(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+long any_call(long number, long a, long b, long c, long d, long e, long f) {
+  if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct statx *)e);
+  if (number == SYS_renameat2) return renameat2(a, (const char *)b, c, (const char *)d, e);
+  return by_number(number, a, b, c, d, e, f);
+}
+#endif
 
 /* ---- exec --------------------------------------------------------------------------------------------------------- */
 
@@ -544,7 +752,7 @@ static int has_shim(const char *path, const char *shims) {
   struct stat st;
   stpcpy(stpcpy(stpcpy(room, shims), "/"), name);
   /* Only what is there and would run: a missing program must fail as it does. */
-  return syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_access, path, X_OK) == 0 &&
+  return syscall(SYS_faccessat, AT_FDCWD, room, X_OK) == 0 && syscall(SYS_faccessat, AT_FDCWD, path, X_OK) == 0 &&
          syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode);
 }
 
@@ -605,16 +813,22 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
   *env = list;
 }
 
-/* Where a search along PATH finds `file`; NULL when nowhere, or in a directory whose name is relative. */
-static const char *search(const char *path, const char *file, char *room, size_t size) {
+/* Where a search along PATH finds `file`; NULL when nowhere, or when a directory whose name is relative comes first and has
+ * such a program, or would have it in another working directory (`moves`): the call is left as it is. */
+static const char *search(const char *path, const char *file, char *room, size_t size, int moves) {
   int saved = errno;
   const char *there = NULL;
   for (; *file && !there; path++) {
     size_t length = strcspn(path, ":");
     struct stat st;
-    if (length > 0 && path[0] == '/' && snprintf(room, size, "%.*s/%s", (int)length, path, file) < (int)size &&
-        syscall(SYS_access, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode))
+    int absolute = path[0] == '/';
+    if (!absolute && moves) break;
+    /* An empty entry is the working directory. */
+    if (snprintf(room, size, "%.*s%s%s", (int)length, path, length ? "/" : "", file) < (int)size &&
+        syscall(SYS_faccessat, AT_FDCWD, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+      if (!absolute) break;
       there = room;
+    }
     path += length;
     if (!*path) break;
   }
@@ -633,11 +847,11 @@ static const char *search_path(void) {
   char text[plan.text], *entries[plan.entries];                                                                         \
   carry_out(&plan, &path, &env, text, entries)
 
-/* `path`: where `file` is found, or `file` itself when it has a slash or is nowhere. */
-#define SEARCHED(path, file)                                                                                            \
+/* `path`: where `file` is found, or `file` itself when it has a slash or is nowhere. `moves`: in another directory, perhaps. */
+#define SEARCHED(path, file, moves)                                                                                     \
   const char *path = file, *along = !strchr(file, '/') && on() ? search_path() : "";                            \
   char place[strlen(along) + strlen(file) + 3];                                                                          \
-  if (*along && !(path = search(along, file, place, sizeof place))) path = file
+  if (*along && !(path = search(along, file, place, sizeof place, moves))) path = file
 
 int execve(const char *path, char *const argv[], char *const envp[]) {
   CHANGED(path, envp);
@@ -647,7 +861,7 @@ int execve(const char *path, char *const argv[], char *const envp[]) {
 int execv(const char *path, char *const argv[]) { return execve(path, argv, environ); }
 
 int execvpe(const char *file, char *const argv[], char *const envp[]) {
-  SEARCHED(path, file);
+  SEARCHED(path, file, 0);
   CHANGED(path, envp);
   return REAL(execvpe)(plan.kind == TO_SHIM ? path : file, argv, envp);
 }
@@ -711,7 +925,7 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
 
 int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                  char *const argv[], char *const envp[]) {
-  SEARCHED(path, file);
+  SEARCHED(path, file, actions != NULL);
   CHANGED(path, envp);
   if (plan.kind == TO_SHIM) return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
   return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);

@@ -356,13 +356,18 @@ static int copy_bytes(int from, int to) {
   }
 }
 
+/* Whether this is the file that was looked at, unchanged since. */
+static int is_same(const struct stat *st, uint64_t inode, const struct timespec *mtime, uint32_t flags) {
+  return st->st_ino == inode && ((flags & KEEP_MTIME) || (st->st_mtim.tv_sec == mtime->tv_sec && st->st_mtim.tv_nsec == mtime->tv_nsec));
+}
+
 static int place(const char *source, const char *asked, mode_t mode, const struct timespec *mtime, uint64_t inode, uint32_t flags) {
   char dest[PATH_MAX], temporary[PATH_MAX + 32];
   struct stat st;
   if (strlen(asked) >= sizeof dest) return ENAMETOOLONG;
   strcpy(dest, asked);
   if (lstat(asked, &st) == 0 && S_ISLNK(st.st_mode) && !realpath(asked, dest)) return errno;
-  if (inode && (stat(dest, &st) < 0 || st.st_ino != inode)) return ESTALE;
+  if (inode && (stat(dest, &st) < 0 || !is_same(&st, inode, mtime, flags))) return ESTALE;
   /* Another name for the file is to go on naming it. */
   if (stat(dest, &st) == 0 && st.st_nlink > 1) flags |= SAME_INODE;
   int from = open(source, O_RDONLY | O_CLOEXEC);
@@ -375,8 +380,9 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
       restore_mode = st.st_mode & 07777;
       to = open(dest, O_WRONLY | O_CLOEXEC);
     }
-    if (to >= 0 && ftruncate(to, 0) < 0) {
-      int error = errno;
+    int other = to >= 0 && inode && (fstat(to, &st) < 0 || !is_same(&st, inode, mtime, flags));
+    if (to >= 0 && (other || ftruncate(to, 0) < 0)) {
+      int error = other ? ESTALE : errno;
       close(to);
       close(from);
       return error;
@@ -402,7 +408,7 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   close(from);
   if (!(flags & SAME_INODE)) {
     int there = lstat(dest, &st) == 0;
-    if (!error && inode && (!there || st.st_ino != inode)) error = ESTALE;
+    if (!error && inode && (!there || !is_same(&st, inode, mtime, flags))) error = ESTALE;
     if (!error && there && st.st_nlink > 1) {
       unlink(temporary);
       return place(source, asked, mode, mtime, inode, flags | SAME_INODE);

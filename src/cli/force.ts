@@ -45,7 +45,12 @@ export async function force(options: ForceOptions): Promise<number> {
   reporter.showProgress();
   const paths = options.paths.map((p) => resolve(p));
   const finished = await client.ask(
-    { op: 'finalize', ...(paths.length > 0 ? { paths } : {}), ...(options.all ? { all: true } : {}) },
+    {
+      op: 'finalize',
+      earlier: true,
+      ...(paths.length > 0 ? { paths } : {}),
+      ...(options.all ? { all: true } : {}),
+    },
     'finished',
   );
   reporter.end(finished.bypasses, finished.notes);

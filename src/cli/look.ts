@@ -42,7 +42,7 @@ export async function status(json: boolean): Promise<number> {
     const c = session.counts;
     if (c.added + c.ran + c.memoized + c.bypassed === 0) continue;
     print(
-      `session ${session.cwd}: ${c.added} deferred, ${c.ran} ran, ${c.memoized} memoized, ${c.failed} failed, ${c.midway} forced midway, ${c.bypassed} bypassed`,
+      `session ${session.cwd}: ${c.added} deferred, ${c.ran} ran, ${c.memoized} memoized, ${c.failed} failed, ${c.midway} forced midway, ${c.bypassed} bypassed${c.gone > 0 ? `, ${c.gone} moved or removed before they were made` : ''}`,
     );
     for (const [reason, n] of Object.entries(session.bypasses).sort((a, b) => b[1] - a[1]))
       print(`  bypass ${reason}: ${n}`);
@@ -143,6 +143,8 @@ export async function explain(what: string, json: boolean): Promise<number> {
       ran: `forced: the tool ran for ${Math.round(record.wallMs ?? 0)} ms`,
       memoized: 'memoized: an equal thunk had run before',
       deferred: 'deferred: a placeholder was left',
+      moved: `moved before it was made, to ${record.detail}`,
+      gone: 'moved or removed before it was made',
       bypass: `bypass ${record.reason}: ${record.detail}`,
     }[record.how];
     print(`${when}  ${how}${record.thunk ? `  ${record.thunk.slice(0, 13)}…` : ''}`);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, symlinkSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fnv1a64, runtimePaths } from '../native/paths.ts';
 import { type StepOf, StepProgress } from '../report/steps.ts';
 import { TerminalReporter } from '../report/terminal.ts';
@@ -18,6 +19,9 @@ import { engineChoice, type Settings } from './settings.ts';
 const PREFETCH_SLOTS_PER_CORE = 4;
 /** Of files that something is wrong with. */
 const LINES_MAX = 10;
+/** Tries to find a server in place of one that is gone, and the time between them. */
+const BRING_BACK_MAX = 20;
+const BRING_BACK_MS = 50;
 const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** What a shell says of a command that Ctrl-C ended. */
 const INTERRUPTED = 128 + constants.signals.SIGINT;
@@ -182,10 +186,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     prefetch(client, command, environment);
   // Who opens a placeholder cannot start a server, and waits for a new one only so long.
   client.onLost = () => {
-    connectOrStart(native.directory).then(
-      (again) => again.close(),
-      () => {},
-    );
+    void bringBack(native.directory).catch(() => {});
   };
   const { code, interrupted, killed } = await runCommand(command, environment, options.signal).catch(
     (error: unknown) => {
@@ -217,10 +218,14 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     return code;
   }
   if (!options.force) {
-    // Without a server there is nobody to ask how much is left.
-    if (client.lost) return code;
-    const status = await client.ask({ op: 'status', cwd: process.cwd() }, 'status');
-    if (status.outstanding.length > 0 && process.stderr.isTTY && !settings.quiet) {
+    // Whatever became of the server: the journal has what is left, and nobody waits for more.
+    const status = await client
+      .ask({ op: 'status', cwd: process.cwd() }, 'status')
+      .catch((error: unknown) => {
+        if (client.lost) return undefined;
+        throw error;
+      });
+    if (status !== undefined && status.outstanding.length > 0 && process.stderr.isTTY && !settings.quiet) {
       reporter.line(`${status.outstanding.length} placeholders; 'gg force' makes them real`);
     }
     client.close();
@@ -275,6 +280,20 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     return EXIT.left;
   }
   return EXIT.ok;
+}
+
+/** Starts another server. One that was killed may still accept a connection, which then comes to nothing. */
+async function bringBack(nativeDirectory: string): Promise<void> {
+  for (let tries = 0; tries < BRING_BACK_MAX; tries++) {
+    const again = await connectOrStart(nativeDirectory);
+    const answers = await again.ask({ op: 'status', cwd: '/' }, 'status').then(
+      () => true,
+      () => false,
+    );
+    again.close();
+    if (answers) return;
+    await sleep(BRING_BACK_MS);
+  }
 }
 
 /**

@@ -19,6 +19,7 @@ import { Contexts } from '../session/context.ts';
 import { Forcer } from '../session/forcer.ts';
 import { History } from '../session/history.ts';
 import { Journal } from '../session/journal.ts';
+import { Moves } from '../session/moves.ts';
 import { neededBy } from '../session/needed.ts';
 import { Owed } from '../session/owed.ts';
 import { SelfCheck } from '../session/self-check.ts';
@@ -127,6 +128,9 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   const place = (request: PlaceRequest): Promise<number> => runner.place(request);
   const forcer = new Forcer({ store, engine, journal, history, place, sessions });
   isBusy = () => forcer.reductor.pending > 0;
+  const sessionOf = (id: string | undefined): Session =>
+    id === undefined ? detached : (sessions.get(id) ?? detached);
+  const moves = new Moves({ journal, forcer, history, sessions, sessionOf });
   const contexts = new Contexts({ store, journal, toolchains, scanner, query });
   const ranlib = onPath('ranlib');
   const heal = (path: string, owner: string): Promise<boolean> =>
@@ -143,7 +147,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     interpreter: join(nativeDirectory, 'gg-run'),
     target: elfTargets(query, digests),
     heal,
-    sessionOf: (id) => (id === undefined ? detached : (sessions.get(id) ?? detached)),
+    sessionOf,
     selfCheck,
     shimDirectories: new Set([join(nativeDirectory, 'bin'), nativeDirectory]),
   });
@@ -155,6 +159,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     idleMs: (Number(process.env['GG_IDLE']) || IDLE_SECONDS) * 1000,
     calls,
     forcer,
+    moves,
     engine,
     openEngine: (choice, session, inFlightMax) => engines.open(choice, session, inFlightMax),
     journal,

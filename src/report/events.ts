@@ -41,6 +41,8 @@ export type Event =
     }
   /** A running build needed real bytes before its end. */
   | { readonly type: 'midway'; readonly path: string; readonly by: string; readonly waitMs: number }
+  /** An output stands where the build left it no more, it is not known where it went, and nothing took its place. */
+  | { readonly type: 'gone'; readonly path: string }
   /** Where a cloud engine stands; at most once a second. */
   | {
       readonly type: 'cloud';
@@ -66,12 +68,23 @@ export interface Counts {
   cancelled: number;
   bypassed: number;
   midway: number;
+  gone: number;
   /** CPU milliseconds of the tools that ran. */
   cpuMs: number;
 }
 
 export function emptyCounts(): Counts {
-  return { added: 0, ran: 0, memoized: 0, failed: 0, cancelled: 0, bypassed: 0, midway: 0, cpuMs: 0 };
+  return {
+    added: 0,
+    ran: 0,
+    memoized: 0,
+    failed: 0,
+    cancelled: 0,
+    bypassed: 0,
+    midway: 0,
+    gone: 0,
+    cpuMs: 0,
+  };
 }
 
 /** The only place where counters are derived. */
@@ -97,6 +110,9 @@ export function count(counts: Counts, event: Event): void {
       break;
     case 'midway':
       counts.midway++;
+      break;
+    case 'gone':
+      counts.gone++;
       break;
     case 'thunk-started':
     case 'cloud':

@@ -65,6 +65,7 @@ export function renderEvent(
     case 'thunk-cancelled':
     case 'bypass':
     case 'midway':
+    case 'gone':
     case 'cloud':
       return { stdout: none, stderr: none };
   }
@@ -88,6 +89,15 @@ export function renderSummary(
   }
   if (counts.midway > 0) parts.push(`${counts.midway} forced midway`);
   return `gg: ${parts.join(', ')}; ${(wallMs / 1000).toFixed(1)} s`;
+}
+
+/** @param paths the first of them. */
+export function renderGone(count: number, paths: readonly string[]): string {
+  const were =
+    count === 1
+      ? '1 output was moved or removed before it was made'
+      : `${count} outputs were moved or removed before they were made`;
+  return `gg: ${were}: ${paths.join(', ')}${count > paths.length ? ', ...' : ''}`;
 }
 
 /** The cloud's part of the progress line. */

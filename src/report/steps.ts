@@ -52,6 +52,7 @@ export class StepProgress {
         break;
       case 'bypass':
       case 'midway':
+      case 'gone':
       case 'cloud':
       case 'problem':
         break;

@@ -4,6 +4,7 @@ import { type Counts, count, type Event, emptyCounts } from './events.ts';
 import {
   renderCloud,
   renderEvent,
+  renderGone,
   renderProgress,
   renderSteps,
   renderSummary,
@@ -12,6 +13,8 @@ import {
 import type { StepProgress } from './steps.ts';
 
 const PROGRESS_MS = 200;
+/** Paths in the line that says which outputs are gone. */
+const GONE_SHOWN_MAX = 3;
 
 export interface ReporterOptions {
   readonly tty: boolean;
@@ -48,6 +51,7 @@ export class TerminalReporter {
   #shown = false;
   /** What the cloud costs so far. */
   #cloud = '';
+  readonly #gone: string[] = [];
 
   constructor(options: ReporterOptions) {
     this.#o = options;
@@ -81,6 +85,7 @@ export class TerminalReporter {
   event(event: Event): void {
     count(this.counts, event);
     this.#o.steps?.event(event);
+    if (event.type === 'gone' && this.#gone.length < GONE_SHOWN_MAX) this.#gone.push(event.path);
     if (event.type === 'cloud') this.#cloud = renderCloud(event);
     if (event.type === 'thunk-started') this.#running++;
     if (event.type === 'thunk-failed' || (event.type === 'thunk-finished' && event.how === 'ran'))
@@ -111,6 +116,8 @@ export class TerminalReporter {
         Buffer.from(`${JSON.stringify({ type: 'summary', counts: this.counts, bypasses, notes })}\n`),
       );
     else if (!this.#o.quiet) for (const note of notes) writeAll(2, Buffer.from(`gg: ${note}\n`));
+    if (!this.#o.json && !this.#o.quiet && this.counts.gone > 0)
+      writeAll(2, Buffer.from(`${renderGone(this.counts.gone, this.#gone)}\n`));
     if (!this.#o.json && this.#o.tty && !this.#o.quiet)
       writeAll(2, Buffer.from(`${renderSummary(this.counts, bypasses, Date.now() - this.#startedMs)}\n`));
   }

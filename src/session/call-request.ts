@@ -19,8 +19,10 @@ export interface CallRequest {
   readonly stackKb: number;
   /** What about the calling process the real tool would trip over; empty: nothing. */
   readonly unusual: string;
-  /** For `open`: the file. */
+  /** For `open` and `move`: the file. */
   readonly path: string;
+  /** For `move`: its new name. */
+  readonly to: string;
   /** Everything was valid UTF-8. */
   readonly utf8: boolean;
 }
@@ -76,6 +78,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     stackKb: numbers.get(FIELD.STACK) ?? 0,
     unusual: one.get(FIELD.UNUSUAL) ?? '',
     path: one.get(FIELD.PATH) ?? '',
+    to: one.get(FIELD.TO) ?? '',
     utf8: ok,
   };
 }

@@ -105,7 +105,8 @@ export class Calls {
     this.#kept.clear();
   }
 
-  async open(request: CallRequest): Promise<Answer> {
+  /** @param keep the file must stay the same one: who asks has looked at it before. */
+  async open(request: CallRequest, keep: boolean): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const path = absolute(request.cwd, request.path);
     const before = Date.now();
@@ -115,7 +116,7 @@ export class Calls {
       return { kind: 'ready' };
     }
     const [forced] = await Promise.all([
-      this.#p.forcer.forcePath(path, session.id, { open: true }),
+      this.#p.forcer.forcePath(path, session.id, { keep }),
       this.#forceLibraries(baseName(ref), session, new Set()),
     ]);
     session.emit({ type: 'midway', path, by: String(request.pid), waitMs: Date.now() - before });
@@ -462,7 +463,13 @@ export class Calls {
           const ref = outputRef(f.name, output.tag);
           const bytes = writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target });
           await this.#p.forcer.withPath(path, async () => {
-            this.#p.journal.promise({ path, ref, project: ancestry.project ?? request.cwd, sides });
+            this.#p.journal.promise({
+              path,
+              ref,
+              project: ancestry.project ?? request.cwd,
+              sides,
+              watched: request.interposed,
+            });
             const mode = modeOf(output, path, request.umask);
             if (keepsFile(f.planned, path)) this.#writeThrough(path, bytes, mode);
             else this.#write(path, bytes, mode);

@@ -2,18 +2,22 @@
 // until the tree holds none.
 import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { baseName, type ObjectName } from '../ir/name.ts';
+import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
 import { mayBePlaceholder } from '../ir/placeholder.ts';
-import { tryStat } from '../store/stat.ts';
+import { tryLstat, tryStat } from '../store/stat.ts';
 import { placeholdersInArchive } from './archives.ts';
 import type { Forcer } from './forcer.ts';
+import type { History } from './history.ts';
 import type { Journal, Outstanding } from './journal.ts';
+import type { Moves } from './moves.ts';
 import type { Session } from './session.ts';
 import { placeholderAt } from './tree.ts';
 
 export interface FinalizeParts {
   readonly journal: Journal;
   readonly forcer: Forcer;
+  readonly moves: Moves;
+  readonly history: History;
   readonly heal: (absPath: string, owner: string) => Promise<boolean>;
 }
 
@@ -22,6 +26,8 @@ export interface FinalizeScope {
   readonly paths?: readonly string[];
   /** Everything outstanding, wherever it is. */
   readonly all?: boolean;
+  /** What earlier commands left outstanding is owed too, if its placeholder is gone by now. */
+  readonly earlier?: boolean;
 }
 
 /** Directory entries looked at before other requests get a turn. */
@@ -82,6 +88,29 @@ export async function findPlaceholders(
   return { files, archives };
 }
 
+/** Where placeholders may have been moved that nobody watched. */
+function projectsOf(gone: Iterable<Outstanding>): string[] {
+  return [...gone].flatMap((o) => (o.watched || o.project === '/' ? [] : [o.project]));
+}
+
+/** Says what is not known of a placeholder that is not where it was promised, unless it is known. */
+function settleGone(
+  o: Outstanding,
+  found: ReadonlySet<ObjectRef>,
+  session: Session,
+  parts: FinalizeParts,
+): void {
+  const { journal, forcer, history } = parts;
+  if (journal.at(o.path) !== o) return;
+  journal.settle(o.path);
+  const thunk = baseName(o.ref);
+  const elsewhere = found.has(o.ref) || journal.pathsOf(thunk).some((p) => journal.at(p)?.ref === o.ref);
+  if (elsewhere || tryLstat(o.path) || forcer.reductor.node(thunk)?.state === 'failed') return;
+  history.note({ path: o.path, how: 'gone', thunk });
+  // The preload library tells of moves: it was removed, as recipes do with what they need no more.
+  if (!o.watched) session.emit({ type: 'gone', path: o.path });
+}
+
 /** @returns paths that still are placeholders when nothing more can be done. */
 export async function finalize(
   session: Session,
@@ -95,12 +124,15 @@ export async function finalize(
   // A build that was killed may have left archives that a real ar made of placeholders.
   const sinceMs = Math.min(startedMs, journal.openSinceMs(isOurs) ?? startedMs);
   let strays: readonly string[] = [];
+  const gone = new Map<string, Outstanding>();
+  const found = new Set<ObjectRef>();
   let unhealed = false;
   for (let round = 0; round < ROUNDS_MAX; round++) {
+    await parts.moves.settled();
     const targets = new Set<ObjectName>();
     const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
     if (session.interrupted) {
-      const own = outstanding.filter((o) => session.paths.has(o.path));
+      const own = outstanding.filter((o) => session.paths.has(o.path) && !forcer.isAnothers(o.path, session));
       for (const o of own) await forcer.withPath(o.path, async () => forcer.takeAwayPath(o.path, [session]));
       break;
     }
@@ -110,25 +142,34 @@ export async function finalize(
         continue;
       }
       if (placeholderAt(o.path) === o.ref) targets.add(baseName(o.ref));
-      else journal.settle(o.path);
+      else if (session.paths.has(o.path) || !tryLstat(o.path)) {
+        // Its command was answered with success: a failure must come to light, wherever the placeholder went.
+        gone.set(o.path, o);
+        if (scope.earlier || session.paths.has(o.path)) targets.add(baseName(o.ref));
+      } else journal.settle(o.path);
     }
     await Promise.all([...targets].map((name) => forcer.reductor.force(name, session.id)));
     if (session.abandoned) break;
     const roots = scope.paths
       ? scope.paths.filter((p) => tryStat(p)?.isDirectory())
-      : [session.options.cwd, ...session.directories];
-    const found = await findPlaceholders(roots, sinceMs);
+      : [session.options.cwd, ...session.directories, ...projectsOf(gone.values())];
+    const walked = await findPlaceholders(roots, sinceMs);
     const single = (scope.paths ?? []).filter((p) => placeholderAt(p) !== undefined);
-    strays = [...found.files, ...single];
-    if (found.files.length + found.archives.length + single.length === 0) break;
-    if (session.stopped && !session.options.keepGoing) break;
+    strays = [...walked.files, ...single];
+    if (strays.length + walked.archives.length === 0) break;
+    for (const p of strays) {
+      const ref = placeholderAt(p);
+      if (ref !== undefined) found.add(ref);
+    }
+    const archives = session.stopped && !session.options.keepGoing ? [] : walked.archives;
     const results = await Promise.all([
-      ...strays.map(async (p) => (await forcer.forcePath(p, session.id)).kind === 'real'),
-      ...found.archives.map((p) => parts.heal(p, session.id)),
+      ...strays.map(async (p) => (await forcer.settleStray(p, session)) === 'real'),
+      ...archives.map((p) => parts.heal(p, session.id)),
     ]);
     unhealed = results.slice(strays.length).includes(false);
     if (!results.includes(true)) break;
   }
+  if (!session.abandoned) for (const o of gone.values()) settleGone(o, found, session, parts);
   const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
   const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));
   for (const path of strays) if (placeholderAt(path) !== undefined) left.add(path);

@@ -6,7 +6,7 @@ import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';
 import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
-import { tryStat } from '../store/stat.ts';
+import { tryLstat, tryStat } from '../store/stat.ts';
 import { type Placer, writeBack } from '../writeback/writeback.ts';
 import type { History } from './history.ts';
 import type { Journal, Outstanding } from './journal.ts';
@@ -24,6 +24,9 @@ export interface ForcerParts {
   readonly sessions: ReadonlyMap<string, Session>;
 }
 
+/** Tries to write over a placeholder that somebody changes meanwhile. */
+const WRITES_MAX = 5;
+
 export type ForcedPath =
   | { readonly kind: 'real' }
   | { readonly kind: 'failed'; readonly node: ForceNode }
@@ -36,7 +39,7 @@ export class Forcer implements ReductorHost {
   readonly engine: Engine;
   readonly reductor: Reductor;
   readonly #p: ForcerParts;
-  /** Paths a waiting reader has open: written into the same inode. */
+  /** Paths a waiting reader has looked at already: written into the same inode. */
   readonly #held = new Map<string, number>();
   readonly #writers = new Map<string, Promise<unknown>>();
 
@@ -121,8 +124,11 @@ export class Forcer implements ReductorHost {
   async #writeBackAlone(path: string, node: ForceNode): Promise<void> {
     const entry = this.#p.journal.at(path);
     if (!entry || baseName(entry.ref) !== node.name) return;
+    // Where it went the end of the build finds out, or says that it does not know.
+    if (!entry.watched && !tryLstat(path)) return;
     const problem = await this.#put(path, entry.ref, node);
     if (problem === 0) {
+      if (!tryLstat(path)) this.#p.history.note({ path, how: 'gone', thunk: node.name });
       this.#p.journal.settle(path);
       return;
     }
@@ -142,8 +148,12 @@ export class Forcer implements ReductorHost {
     const value = outputOf(node, tagOf(ref));
     const source = value === undefined ? undefined : this.store.path(value);
     if (value === undefined || source === undefined) return 2;
-    const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });
-    return typeof result === 'object' ? result.errno : 0;
+    for (let tries = 0; ; tries++) {
+      const result = await writeBack(path, ref, source, this.#p.place, { sameInode: this.#held.has(path) });
+      if (typeof result === 'object') return result.errno;
+      // Its time was set in between: it is another state of the same placeholder.
+      if (result === 'written' || placeholderAt(path) !== ref || tries === WRITES_MAX) return 0;
+    }
   }
 
   failed(node: ForceNode, failure: Failure): void {
@@ -203,6 +213,13 @@ export class Forcer implements ReductorHost {
     this.#p.journal.settle(path);
   }
 
+  /** Another build that still runs has left a placeholder there too. */
+  isAnothers(path: string, session: Session): boolean {
+    for (const other of this.#p.sessions.values())
+      if (other !== session && !other.abandoned && other.paths.has(path)) return true;
+    return false;
+  }
+
   #note(entry: Outstanding, owners: readonly Session[]): void {
     const { path, ref, project } = entry;
     const place = this.placementOf(baseName(ref));
@@ -214,14 +231,53 @@ export class Forcer implements ReductorHost {
         taken.set(path, { path, ref, project, place, mode: mode & 0o7777, placeholder });
   }
 
+  /** Brings a path that was promised for a thunk under way to where the thunk is by now. */
+  async catchUp(path: string): Promise<void> {
+    const entry = this.#p.journal.at(path);
+    const node = entry && this.reductor.node(baseName(entry.ref));
+    if (!node) return;
+    const owners = this.#owners(node);
+    if (node.state === 'done') await this.#writeBack(path, node);
+    else if (node.state === 'failed' || (node.state === 'cancelled' && owners.some((s) => s.stopped)))
+      this.takeAwayPath(path, owners, {
+        depfiles: node.failure?.kind === 'tool' && writesDepfileThough(node),
+      });
+  }
+
+  /**
+   * A placeholder that no record leads to: made real, or taken away when its thunk failed in this session or is not wanted
+   * after a failure, since a later build would take it for a result.
+   */
+  async settleStray(path: string, session: Session): Promise<'real' | 'taken' | 'left'> {
+    const ref = placeholderAt(path);
+    if (ref === undefined) return 'real';
+    const known = this.reductor.node(baseName(ref));
+    const tried = known?.owners.has(session.id) === true && known.state === 'failed';
+    const unwanted = session.stopped && !session.options.keepGoing && known?.state !== 'done';
+    if (!tried && !unwanted) {
+      const forced = await this.forcePath(path, session.id);
+      if (forced.kind === 'real') return 'real';
+      if (forced.kind !== 'failed') return 'left';
+      if (forced.node.state !== 'failed' && !session.stopped) return 'left';
+    } else if (!this.knows(ref)) return 'left';
+    if (placeholderAt(path) === ref) {
+      const entry = this.#p.journal.at(path);
+      if (entry?.ref === ref) this.#note(entry, [session]);
+      rmSync(path, { force: true });
+      session.failedPaths.add(path);
+    }
+    if (this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);
+    return 'taken';
+  }
+
   /**
    * Makes the file at `path` real if it is a placeholder, with everything it needs in parallel.
-   * @param open somebody holds the file open: keep its inode.
+   * @param keep somebody knows the file by its inode: it stays.
    */
   async forcePath(
     path: string,
     owner: string,
-    options: { readonly open?: boolean } = {},
+    options: { readonly keep?: boolean } = {},
   ): Promise<ForcedPath> {
     const ref = placeholderAt(path);
     if (ref === undefined) return { kind: 'real' };
@@ -235,7 +291,7 @@ export class Forcer implements ReductorHost {
       });
       return { kind: 'unknown' };
     }
-    if (options.open) this.#held.set(path, (this.#held.get(path) ?? 0) + 1);
+    if (options.keep) this.#held.set(path, (this.#held.get(path) ?? 0) + 1);
     try {
       const node = await this.reductor.force(baseName(ref), owner, { urgent: true });
       if (node.state !== 'done') return { kind: 'failed', node };
@@ -246,7 +302,7 @@ export class Forcer implements ReductorHost {
       });
       return errno === 0 ? { kind: 'real' } : { kind: 'unwritable', errno };
     } finally {
-      if (options.open) {
+      if (options.keep) {
         const left = (this.#held.get(path) ?? 1) - 1;
         if (left === 0) this.#held.delete(path);
         else this.#held.set(path, left);

@@ -5,7 +5,7 @@ import { tryStat } from '../store/stat.ts';
 export interface HistoryRecord {
   readonly path: string;
   readonly thunk?: string;
-  readonly how: 'ran' | 'memoized' | 'bypass' | 'deferred';
+  readonly how: 'ran' | 'memoized' | 'bypass' | 'deferred' | 'moved' | 'gone';
   readonly wallMs?: number;
   readonly reason?: string;
   readonly detail?: string;

@@ -4,6 +4,8 @@
 // not add up (torn by a kill or a full disk) is passed over. Records:
 //   {"t":"p","path","ref","project","sides"}  a placeholder for `ref` is about to be written at `path`
 //   {"t":"d","path"}                  nothing of ours is at `path` any more
+//   {"t":"m", as "p"}                 a placeholder is about to be moved to `path`; a "p" follows when it was
+//   {"t":"n","path"}                  ... and it was not
 //   {"t":"o","project","ms"}          placeholders are left below `project` since then
 //   {"t":"c","project"}               ... and none is any more, nor an archive that a real ar made of some
 //   {"t":"x","thunk","place"}         how to run a thunk here (engine.ts: Placement)
@@ -14,6 +16,7 @@ import { dirname } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
 import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
 import { tryStat } from '../store/stat.ts';
+import { placeholderAt } from './tree.ts';
 
 export interface Outstanding {
   readonly path: string;
@@ -22,11 +25,15 @@ export interface Outstanding {
   readonly project: string;
   /** Files that go with it if it fails: its depfile. */
   readonly sides: readonly string[];
+  /** The preload library saw the call: it says where the placeholder is moved. */
+  readonly watched?: boolean;
 }
 
 type JournalRecord =
   | ({ readonly t: 'p' } & Outstanding)
+  | ({ readonly t: 'm' } & Outstanding)
   | { readonly t: 'd'; readonly path: string }
+  | { readonly t: 'n'; readonly path: string }
   | { readonly t: 'o'; readonly project: string; readonly ms: number }
   | { readonly t: 'c'; readonly project: string }
   | { readonly t: 'x'; readonly thunk: ObjectName; readonly place: Placement };
@@ -57,9 +64,15 @@ function decode(line: string): JournalRecord | undefined {
   return JSON.parse(json) as JournalRecord;
 }
 
+function outstandingOf({ path, ref, project, sides, watched }: Outstanding): Outstanding {
+  return watched ? { path, ref, project, sides, watched } : { path, ref, project, sides };
+}
+
 export class Journal {
   readonly #file: string;
   readonly #byPath = new Map<string, Outstanding>();
+  /** Where moved placeholders may be by now. */
+  readonly #arriving = new Map<string, Outstanding>();
   readonly #pathsByThunk = new Map<ObjectName, Set<string>>();
   readonly #places = new Map<ObjectName, Placement>();
   readonly #openSinceMs = new Map<string, number>();
@@ -83,6 +96,9 @@ export class Journal {
       const record = line === '' ? undefined : decode(line);
       if (record) this.#apply(record);
     }
+    for (const o of this.#arriving.values())
+      if (placeholderAt(o.path) === o.ref) this.#apply({ t: 'p', ...o });
+    this.#arriving.clear();
     // Nothing is under way yet.
     if (this.#byPath.size === 0) this.#places.clear();
     this.#compact();
@@ -101,6 +117,12 @@ export class Journal {
       this.#openSinceMs.delete(record.project);
       return;
     }
+    if (record.t === 'm') {
+      this.#arriving.set(record.path, outstandingOf(record));
+      return;
+    }
+    if (record.t !== 'd') this.#arriving.delete(record.path);
+    if (record.t === 'n') return;
     const before = this.#byPath.get(record.path);
     if (before) {
       const thunk = baseName(before.ref);
@@ -110,8 +132,7 @@ export class Journal {
       this.#byPath.delete(record.path);
     }
     if (record.t === 'd') return;
-    const { path, ref, project, sides } = record;
-    this.#byPath.set(path, { path, ref, project, sides });
+    this.#byPath.set(record.path, outstandingOf(record));
     const thunk = baseName(record.ref);
     const paths = this.#pathsByThunk.get(thunk);
     if (paths) paths.add(record.path);
@@ -149,6 +170,7 @@ export class Journal {
     const lines: string[] = [];
     for (const [thunk, place] of this.#places) lines.push(encode({ t: 'x', thunk, place }));
     for (const o of this.#byPath.values()) lines.push(encode({ t: 'p', ...o }));
+    for (const o of this.#arriving.values()) lines.push(encode({ t: 'm', ...o }));
     for (const [project, ms] of this.#openSinceMs)
       if (tryStat(project)?.isDirectory()) lines.push(encode({ t: 'o', project, ms }));
     const temporary = `${this.#file}.${process.pid}`;
@@ -177,6 +199,15 @@ export class Journal {
     const { project } = outstanding;
     if (!this.#openSinceMs.has(project)) this.#append({ t: 'o', project, ms: Date.now() - CLOCK_STEP_MS });
     this.#append({ t: 'p', ...outstanding });
+  }
+
+  /** To be called before a placeholder is moved; `promise` follows when it was, else `notArrived`. */
+  arriving(outstanding: Outstanding): void {
+    this.#append({ t: 'm', ...outstanding });
+  }
+
+  notArrived(path: string): void {
+    if (this.#arriving.has(path)) this.#append({ t: 'n', path });
   }
 
   /** Since when a project for which `concerns` holds may have placeholders, or archives of them; undefined: none has. */

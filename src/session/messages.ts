@@ -15,7 +15,12 @@ export type ToServer =
       readonly command?: string;
     }
   /** Force what is outstanding in scope; answered by events, then `finished`. */
-  | { readonly op: 'finalize'; readonly paths?: readonly string[]; readonly all?: boolean }
+  | {
+      readonly op: 'finalize';
+      readonly paths?: readonly string[];
+      readonly all?: boolean;
+      readonly earlier?: boolean;
+    }
   /** Compiler calls that are about to come; not answered. */
   | {
       readonly op: 'prefetch';

@@ -10,13 +10,18 @@
 // Request, first field REQUEST_KIND; a connection carries one request and one answer, except `cli` (a stream both ways).
 //   call   a tool was called: ARG* (argv, [0] first, as typed) TOOL REAL CWD ENV* UMASK PID TTY [INTERPOSED] [STACK] [UNUSUAL]
 //   open   somebody opens or runs a placeholder: PATH (absolute) CWD PID ENV* ; answered when the real bytes are in place
+//   keep   as open, by somebody who would not take another file (inode) for it
+//   move   a placeholder, or a directory, is about to get another name: PATH (absolute) TO (absolute) CWD PID ENV* ; answered when
+//          the new name is promised too. The connection stays until the file has it: so long nothing is written there
+//   over   another file is about to take the place of a placeholder, PATH ; answered when nothing is written there, as for move
+//   settle two directories are about to change places: PATH TO CWD PID ENV* ; answered when all below both is real
 //   cli    JSON messages of our own command line, one a frame, answered by JSON frames until either side closes
 //
 // Answer, first field ANSWER_KIND:
 //   exit   EXIT_CODE STDOUT STDERR: write these bytes to the descriptors (stdout first), then exit
 //   run    run the real tool (REAL if given, else the one the shim found) with argv, environment and descriptors untouched
-//   ready  (for open) the file at PATH holds what it will hold; carry on
-//   failed (for open) it is gone or still a placeholder: nobody may take its bytes for an artifact
+//   ready  (for open) the file at PATH holds what it will hold; (for move, over, settle) carry on
+//   failed (for move) it cannot be promised: make it real first; (for open) it is gone or still a placeholder: nobody may take its bytes for an artifact
 //   wrong-version   the server speaks another version: run the real tool
 
 export const PROTOCOL_VERSION = 1;
@@ -25,7 +30,7 @@ export const FRAME_MAGIC = 'GGP1';
 export const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 export const FIELD = {
-  REQUEST_KIND: 0x6b, // 'k' text: call | open | cli
+  REQUEST_KIND: 0x6b, // 'k' text: call | open | keep | move | over | settle | cli
   ANSWER_KIND: 0x4b, // 'K' text: exit | run | ready | failed | wrong-version
   ARG: 0x61, // 'a' repeated
   TOOL: 0x74, // 't' base name the shim was called by
@@ -39,6 +44,7 @@ export const FIELD = {
   UNUSUAL: 0x55, // 'U' text: what the real tool would trip over and a run elsewhere would not (a closed descriptor, a limit)
   STACK: 0x73, // 's' number: kilobytes of stack that a compiler called here would have (stack-limit.ts)
   PATH: 0x66, // 'f'
+  TO: 0x54, // 'T' the new name
   EXIT_CODE: 0x78, // 'x' number
   STDOUT: 0x6f, // 'o'
   STDERR: 0x45, // 'E'

@@ -13,6 +13,7 @@ import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { FromServer, ToServer } from './messages.ts';
+import type { Moves } from './moves.ts';
 import type { Owed } from './owed.ts';
 import { Prefetch, prefetchOwner } from './prefetch.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
@@ -28,6 +29,7 @@ export interface ServerParts {
   readonly idleMs: number;
   readonly calls: Calls;
   readonly forcer: Forcer;
+  readonly moves: Moves;
   /** The local one, of all sessions. */
   readonly engine: LimitedEngine;
   /** Joins a session with the engine it asks for. @throws Error whose message tells the person what is missing. */
@@ -125,7 +127,10 @@ export class SessionServer {
             client ??= new CliClient(socket, this, this.#p, this.#startedMs);
             const json = fields.find(([tag]) => tag === FIELD.JSON)?.[1];
             if (json) client.receive(JSON.parse(json.toString('utf8')) as ToServer);
-          } else if (kind === 'call' || kind === 'open') void this.#answer(socket, kind, fields);
+          } else if (kind === 'move' || kind === 'over' || kind === 'settle')
+            void this.#move(socket, kind, fields);
+          else if (kind === 'call' || kind === 'open' || kind === 'keep')
+            void this.#answer(socket, kind, fields);
           else socket.end(encodeFrame([[FIELD.ANSWER_KIND, 'wrong-version']]));
         }
       } catch (error) {
@@ -135,12 +140,16 @@ export class SessionServer {
     });
   }
 
-  async #answer(socket: Socket, kind: 'call' | 'open', fields: [number, Buffer][]): Promise<void> {
-    let answer: Answer;
+  /** The connection stays until the file has its new name; what may be written meanwhile waits for its end. */
+  async #move(socket: Socket, kind: 'move' | 'over' | 'settle', fields: [number, Buffer][]): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      for (const end of ['end', 'close']) socket.once(end, () => resolve());
+    });
+    let ready = false;
     try {
       const request = readCallRequest(fields);
       if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
-      answer = kind === 'open' ? await this.#p.calls.open(request) : await this.#p.calls.call(request);
+      ready = await this.#p.moves[kind](request, closed);
     } catch (error) {
       this.#p.history.note({
         path: '',
@@ -148,7 +157,27 @@ export class SessionServer {
         reason: 'internal-error',
         detail: String((error as Error).stack),
       });
-      answer = { kind: kind === 'open' ? 'failed' : 'run' };
+    }
+    if (!socket.destroyed) socket.write(encodeFrame([[FIELD.ANSWER_KIND, ready ? 'ready' : 'failed']]));
+  }
+
+  async #answer(socket: Socket, kind: 'call' | 'open' | 'keep', fields: [number, Buffer][]): Promise<void> {
+    let answer: Answer;
+    try {
+      const request = readCallRequest(fields);
+      if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
+      answer =
+        kind === 'call'
+          ? await this.#p.calls.call(request)
+          : await this.#p.calls.open(request, kind === 'keep');
+    } catch (error) {
+      this.#p.history.note({
+        path: '',
+        how: 'bypass',
+        reason: 'internal-error',
+        detail: String((error as Error).stack),
+      });
+      answer = { kind: kind === 'call' ? 'run' : 'failed' };
     }
     if (socket.destroyed) return;
     socket.end(
@@ -333,12 +362,15 @@ class CliClient {
     const scope = {
       ...(message.paths ? { paths: message.paths } : {}),
       ...(message.all ? { all: true } : {}),
+      ...(message.earlier ? { earlier: true } : {}),
     };
     const owes = session.options.command !== undefined && !message.paths;
     const owed = owes && !session.interrupted ? this.#p.owed.makeUp(session) : [];
     const left = await finalize(session, scope, this.#sessionStartedMs, {
       journal: this.#p.journal,
       forcer: this.#p.forcer,
+      moves: this.#p.moves,
+      history: this.#p.history,
       heal: this.#p.heal,
     });
     if (owes) this.#p.owed.settle(session);

@@ -9,6 +9,15 @@ export function tryStat(absPath: string): Stats | undefined {
   }
 }
 
+/** Of the link itself. */
+export function tryLstat(absPath: string): Stats | undefined {
+  try {
+    return lstatSync(absPath, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
 /** With nanoseconds. */
 export function tryStatNs(absPath: string): BigIntStats | undefined {
   try {

@@ -1,6 +1,7 @@
 // The interposer in unusual processes: a C program (interpose/probe.c) looks at itself under it, with a real server and real
 // placeholders, and what it prints is compared with a run without.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -150,6 +151,63 @@ describe('the interposer, in a process that', () => {
     assert.equal(ran.err, '');
     assert.ok(!isPlaceholder('o4.o'));
     assert.equal(Number(ran.out), readFileSync(join(rig.tree, 'o4.o')).length);
+  });
+});
+
+describe('the size of a placeholder', () => {
+  const real = (name: string): number => readFileSync(join(rig.tree, name)).length;
+
+  test('node asks for it: the real one', () => {
+    infer();
+    const ran = wrapped(`${process.execPath} -p "fs.statSync('o6.o').size"`);
+    assert.deepEqual({ code: ran.code, err: ran.err }, { code: 0, err: '' });
+    assert.ok(!isPlaceholder('o6.o'));
+    assert.equal(Number(ran.out), real('o6.o'));
+  });
+
+  const noCmake = spawnSync('cmake', ['--version']).status === 0 ? false : 'cmake is not installed';
+
+  test('a script of cmake asks for it: the real one', { skip: noCmake }, () => {
+    infer();
+    writeFileSync(join(rig.tree, 'size.cmake'), `file(SIZE o6.o size)\nmessage(\${size})\n`);
+    const ran = wrapped('cmake -P size.cmake');
+    assert.equal(ran.code, 0, ran.err);
+    assert.equal(Number(ran.err), real('o6.o'));
+    assert.ok(!isPlaceholder('o6.o'));
+  });
+
+  test('make and cmake -E cmake_depends ask for its time only: nothing is forced', { skip: noCmake }, () => {
+    infer();
+    assert.match(wrapped('make').out, /Nothing to be done/);
+    wrapped('cmake -E cmake_depends "Unix Makefiles" . . . . nothing');
+    for (const name of objects) assert.ok(isPlaceholder(name), name);
+  });
+});
+
+describe('a search along PATH', () => {
+  const told = (path: string, command: string): Ran => wrapped(`env PATH=${path}:$PATH ${command}`);
+  const search = './probe search gcc --version';
+
+  before(() => {
+    mkdirSync(join(rig.tree, 'own'), { recursive: true });
+    for (const place of ['own/gcc', 'gcc'])
+      writeFileSync(join(rig.tree, place), `#!/bin/sh\necho ${place}\n`, { mode: 0o755 });
+  });
+  after(() => rmSync(join(rig.tree, 'gcc')));
+
+  test('finds a program in a directory with a relative or an empty name first', () => {
+    assert.equal(told('nothing:own', search).out, 'own/gcc\nown/gcc\n');
+    assert.equal(told('', search).out, 'gcc\ngcc\n');
+    assert.equal(told('./own', search).out, 'own/gcc\nown/gcc\n');
+  });
+
+  test('passes over one that has no such program: the call is ours', () => {
+    writeFileSync(join(rig.tree, 'once.c'), 'int once;\n');
+    rig.sh('gg force');
+    const ran = rig.sh('gg --json build -- env PATH=nothing:$PATH ./probe search gcc -c once.c');
+    assert.equal(ran.code, 0, ran.err);
+    const { memoized, ran: made } = rig.counts(ran);
+    assert.equal(made + memoized, 2);
   });
 });
 

@@ -62,7 +62,7 @@ describe('system calls', { skip }, () => {
     assert.match(env['LD_PRELOAD']!, /gg-interpose/);
   });
 
-  test('a process: a constant, one for each opened file, none for a stat', (t) => {
+  test('a process: a constant, one for each opened file, none for a stat, two for a rename', (t) => {
     const added = (count: number, what: string): number =>
       total(calls(`${preloaded()} ./opens ${count} ${what}`, { ...env, LD_PRELOAD: '' })) -
       total(calls(`./opens ${count} ${what}`));
@@ -70,10 +70,14 @@ describe('system calls', { skip }, () => {
     const nothing = added(0, 'both');
     const opens = added(1000, 'open') - nothing;
     const stats = added(1000, 'stat') - nothing;
-    t.diagnostic(`a process ${nothing} more, 1,000 opens ${opens} more, 1,000 stats ${stats} more`);
+    const renames = added(1000, 'rename') - nothing;
+    t.diagnostic(
+      `a process ${nothing} more, 1,000 opens ${opens} more, 1,000 stats ${stats} more, 1,000 renames ${renames} more`,
+    );
     assert.ok(nothing > 0 && nothing <= PER_PROCESS_MAX, `${nothing} for a process`);
     assert.ok(opens > 0 && opens <= 1000, `${opens} for 1,000 opens`);
     assert.equal(stats, 0);
+    assert.ok(renames > 0 && renames <= 2000, `${renames} for 1,000 renames`);
   });
 
   test('a whole make', (t) => {

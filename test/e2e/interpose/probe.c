@@ -103,6 +103,24 @@ static int every_call(const char *good) {
     SHOW(__lxstat(1, path, &st));
     SHOW(access(path, R_OK));
     SHOW(truncate(path, -1));
+    SHOW(syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BASIC_STATS, &sx));
+    SHOW(syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BASIC_STATS, NULL));
+    SHOW(syscall(SYS_renameat2, AT_FDCWD, bad, AT_FDCWD, path, 0));
+    SHOW(syscall(SYS_renameat2, AT_FDCWD, bad, AT_FDCWD, path, -1));
+    SHOW(syscall(SYS_pwrite64, 1, "", 0, 0L));
+    SHOW(syscall(-1));
+    SHOW(rename(bad, path));
+    SHOW(rename("made", "made"));
+    SHOW(renameat(AT_FDCWD, "made", AT_FDCWD, "no/such/directory/made"));
+    SHOW(renameat(-1, "made", AT_FDCWD, "made"));
+    SHOW(renameat2(AT_FDCWD, "made", AT_FDCWD, ".", RENAME_NOREPLACE));
+    SHOW(renameat2(AT_FDCWD, "made", AT_FDCWD, bad, RENAME_EXCHANGE));
+    SHOW(rename(".", "made"));
+    SHOW(rename("made", NULL));
+    SHOW(link("made", "made"));
+    SHOW(link(NULL, bad));
+    SHOW(linkat(AT_FDCWD, "", AT_FDCWD, "made", 0));
+    SHOW(linkat(AT_FDCWD, bad, AT_FDCWD, "made", AT_SYMLINK_FOLLOW));
     SHOW(execve(path, argv, environ));
     SHOW(execv(path, argv));
     SHOW(execvp(path, argv));
@@ -293,6 +311,53 @@ static int closed_descriptors(char *path) {
   return 0;
 }
 
+/* Every thread moves a file of its own back and forth, and links it; in the end it is where it was. */
+static void *move_around(void *given) {
+  char *path = given, there[PATH_MAX], link_name[PATH_MAX];
+  snprintf(there, sizeof there, "%s.moved", path);
+  snprintf(link_name, sizeof link_name, "%s.link", path);
+  for (int i = 0; i < 20; i++) {
+    REQUIRE(rename(path, there) == 0);
+    REQUIRE(link(there, link_name) == 0);
+    REQUIRE(unlink(there) == 0);
+    REQUIRE(renameat(AT_FDCWD, link_name, AT_FDCWD, path) == 0);
+  }
+  return NULL;
+}
+
+/* 32 threads move files; then one moves them while others read them by a descriptor's name. */
+static int moves(int count, char **paths) {
+  pthread_t all[32];
+  int before = descriptors();
+  REQUIRE(count <= 32);
+  for (int i = 0; i < count; i++) REQUIRE(pthread_create(&all[i], NULL, move_around, paths[i]) == 0);
+  for (int i = 0; i < count; i++) pthread_join(all[i], NULL);
+  REQUIRE(descriptors() == before);
+  return 0;
+}
+
+/* Readers of a file that always has one of two names. */
+static void *read_either(void *given) {
+  char *path = given, there[PATH_MAX];
+  snprintf(there, sizeof there, "%s.moved", path);
+  for (int i = 0; i < 200; i++) {
+    int real = reads_real(i % 2 ? path : there);
+    REQUIRE(real == 1 || (real < 0 && errno == ENOENT));
+  }
+  return NULL;
+}
+
+static int moves_and_reads(char *path) {
+  pthread_t all[5];
+  char there[PATH_MAX];
+  snprintf(there, sizeof there, "%s.moved", path);
+  for (int i = 0; i < 4; i++) REQUIRE(pthread_create(&all[i], NULL, read_either, path) == 0);
+  for (int i = 0; i < 100; i++) REQUIRE(rename(path, there) == 0 && rename(there, path) == 0);
+  for (int i = 0; i < 4; i++) pthread_join(all[i], NULL);
+  REQUIRE(reads_real(path) == 1);
+  return 0;
+}
+
 /* `path` is no longer there or cannot be made: its open fails, in each way. */
 static int fails(const char *path) {
   struct stat st;
@@ -323,6 +388,21 @@ int main(int argc, char **argv) {
   if (strcmp(mode, "few-descriptors") == 0) return few_descriptors(paths[0]);
   if (strcmp(mode, "closed-descriptors") == 0) return closed_descriptors(paths[0]);
   if (strcmp(mode, "fails") == 0) return fails(paths[0]);
+  if (strcmp(mode, "moves") == 0) return moves(count, paths);
+  if (strcmp(mode, "moves-and-reads") == 0) return moves_and_reads(paths[0]);
+  if (strcmp(mode, "exchange") == 0) {
+    REQUIRE(renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE) == 0);
+    return 0;
+  }
+  if (strcmp(mode, "search") == 0) {
+    pid_t pid;
+    int status;
+    fflush(stdout);
+    REQUIRE(posix_spawnp(&pid, paths[0], NULL, NULL, paths, environ) == 0);
+    waitpid(pid, &status, 0);
+    REQUIRE(status == 0);
+    return execvp(paths[0], paths);
+  }
   if (strcmp(mode, "real") == 0) return reads_real(paths[0]) == 1 ? 0 : 7;
   if (strcmp(mode, "size") == 0) {
     struct stat st;

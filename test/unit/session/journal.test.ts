@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type ObjectName, outputRef } from '../../../src/ir/name.ts';
+import { writePlaceholder, X86_64 } from '../../../src/ir/placeholder.ts';
 import { Journal } from '../../../src/session/journal.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gg-journal-'));
@@ -127,4 +128,32 @@ test('placements of calls under way survive a rewrite', () => {
     if (n > 5) assert.deepEqual(j.placement(thunk(n - 5)), place);
   }
   assert.ok(j.places <= 25);
+});
+
+test('a placeholder that was about to be moved when the writer was killed: promised where it arrived, else where it was', () => {
+  const file = join(root, 'm');
+  const at = (n: number) => join(root, `${n}.o`);
+  const ref = (n: number) => outputRef(thunk(n), 'o');
+  const target = X86_64;
+  const j = new Journal(file);
+  for (const n of [1, 2, 3]) {
+    j.promise({ path: `/w/${n}.o`, ref: ref(n), project: '/w', sides: ['/w/d'], watched: true });
+    j.arriving({ path: at(n), ref: ref(n), project: '/w', sides: ['/w/d'], watched: true });
+  }
+  writeFileSync(at(1), writePlaceholder('object', ref(1), { interpreter: '', target }));
+  writeFileSync(at(2), writePlaceholder('object', ref(9), { interpreter: '', target }));
+  // The third is said to have failed, though a file of that name is there.
+  writeFileSync(at(3), writePlaceholder('object', ref(3), { interpreter: '', target }));
+  j.notArrived(at(3));
+  const again = new Journal(file);
+  assert.deepEqual(again.at(at(1)), {
+    path: at(1),
+    ref: ref(1),
+    project: '/w',
+    sides: ['/w/d'],
+    watched: true,
+  });
+  assert.deepEqual([again.at(at(2)), again.at(at(3))], [undefined, undefined]);
+  assert.equal(again.size, 4);
+  assert.equal(new Journal(file).size, 4);
 });
