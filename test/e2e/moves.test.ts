@@ -109,7 +109,8 @@ describe('a placeholder that a recipe moves', () => {
 
   test('by its symlink; by python', () => {
     inferred(`ln -s ${rig.tree}/sub/m.o link.o && : > sub/m.o && gcc -c m.c -o link.o && mv link.o one/link.o
-      gcc -c n.c -o n.o && python3 -c 'import os; os.replace("n.o", "${out}/p.o")'`);
+      gcc -c n.c -o n.o
+      python3 -c 'import os; os.replace("n.o", "${out}/p.o")'`);
     becomeReal({ 'sub/m.o': 'm', [`${out}/p.o`]: 'n' });
   });
 
@@ -120,9 +121,11 @@ describe('a placeholder that a recipe moves', () => {
   });
 
   test('not at all: the call fails, both promises stay', () => {
-    inferred(`gcc -c m.c -o m.o && gcc -c n.c -o n.o && ! mv -T n.o sub 2>/dev/null
+    inferred(`gcc -c m.c -o m.o && gcc -c n.c -o n.o
+      ! mv -T n.o sub 2>/dev/null
       ! ln n.o m.o 2>/dev/null
-      mkdir -p one/x two && gcc -c m.c -g -o one/x/m.o && gcc -c n.c -g -o two/m.o && ! mv -T one two 2>/dev/null`);
+      mkdir -p one/x two && gcc -c m.c -g -o one/x/m.o && gcc -c n.c -g -o two/m.o
+      ! mv -T one two 2>/dev/null`);
     becomeReal({ 'm.o': 'm', 'n.o': 'n', 'one/x/m.o': 'm', 'two/m.o': 'n' });
   });
 
@@ -178,12 +181,14 @@ describe('a placeholder that a recipe moves', () => {
   });
 
   test('before the server is killed: the journal knows the new name', () => {
-    inferred(`gcc -c m.c -o m.o && mv m.o ${out}/m.o && ${killServer}`);
+    inferred(`gcc -c m.c -o m.o && mv m.o ${out}/m.o
+      ${killServer}`);
     becomeReal({ [`${out}/m.o`]: 'm' });
   });
 
   test('when the server was killed before: the next one is told', () => {
-    inferred(`gcc -c m.c -o m.o && ${killServer}
+    inferred(`gcc -c m.c -o m.o
+      ${killServer}
       (sleep 0.2; gcc -c n.c -o n.o) & mv m.o ${out}/m.o; wait`);
     becomeReal({ [`${out}/m.o`]: 'm' });
   });
