@@ -917,8 +917,86 @@ int execle(const char *path, const char *first, ...) {
   return execve(path, argv, envp);
 }
 
+/* ---- ninja's shell ------------------------------------------------------------------------------------------------- */
+
+/* ninja hands every command to "/bin/sh -c". One that is nothing but a call of a tool needs no shell: the shim gets the words that
+ * the shell would have made of it. Whatever means more to a shell than quotes do is left to the shell. */
+enum { COMMAND_MAX = 64 * 1024 };
+
+static int is_ninja(void) {
+  static int known;
+  if (!known) {
+    static const char *const names[] = {"ninja", "ninja-build", "samu", "n2"};
+    char room[512];
+    const char *name = program_name(room, sizeof room);
+    int verdict = 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+      if (strcmp(name, names[i]) == 0) verdict = 2;
+    known = verdict;
+  }
+  return known == 2;
+}
+
+/* Length of the command that `argv` hands to a shell; 0 when it is no such call, or too long. */
+static size_t shell_command(const char *path, char *const argv[], char *const env[]) {
+  if (!path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3]) return 0;
+  if (!is_ninja() || !active(env) || rooted || !look(env, "GG_SHIM_DIR") || look(env, "COLLECT_GCC")) return 0;
+  size_t length = strnlen(argv[2], COMMAND_MAX + 1);
+  return length > COMMAND_MAX ? 0 : length;
+}
+
+static int means_itself(unsigned char c) {
+  return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("_-+=./,:@%^", c));
+}
+
+/* Splits a command into words as a shell does. `text`: as long as the command; `words`: one more than half of that, and two.
+ * @returns 0 when it is more than words. */
+static int split(const char *at, char *text, char **words) {
+  size_t count = 0;
+  while (*at == ' ' || *at == '\t') at++;
+  while (*at) {
+    words[count++] = text;
+    while (*at && *at != ' ' && *at != '\t') {
+      if (*at == '\'') {
+        const char *end = strchr(++at, '\'');
+        if (!end) return 0;
+        text = mempcpy(text, at, end - at);
+        at = end + 1;
+      } else if (*at == '"') {
+        for (at++; *at != '"'; at++) {
+          if (!*at || *at == '$' || *at == '`') return 0;
+          if (*at == '\\' && at[1] && strchr("\"\\$`", at[1])) at++;
+          else if (*at == '\\' && (at[1] == '\n' || !at[1])) return 0;
+          *text++ = *at;
+        }
+        at++;
+      } else if (*at == '\\') {
+        if (!at[1] || at[1] == '\n') return 0;
+        *text++ = at[1];
+        at += 2;
+      } else if (means_itself((unsigned char)*at)) *text++ = *at++;
+      else return 0;
+    }
+    *text++ = 0;
+    while (*at == ' ' || *at == '\t') at++;
+  }
+  words[count] = NULL;
+  /* An assignment is no program. */
+  return count > 0 && !strchr(words[0], '=');
+}
+
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                 char *const argv[], char *const envp[]) {
+  size_t length = shell_command(path, argv, envp);
+  /* Each word but the last takes a byte and a blank at least. */
+  char spelled[length + 2], *words[length / 2 + 3];
+  if (length && split(argv[2], spelled, words)) {
+    SEARCHED(tool, words[0], actions != NULL);
+    if (tool[0] == '/' && has_shim(tool, look(envp, "GG_SHIM_DIR"))) {
+      CHANGED(tool, envp);
+      if (plan.kind == TO_SHIM) return REAL(posix_spawn)(pid, tool, actions, attributes, words, envp);
+    }
+  }
   CHANGED(path, envp);
   return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
 }
