@@ -408,6 +408,7 @@ export class FastScanner implements Scanner {
       system,
       extra: [...extra],
       precompiledListed: true,
+      ...(this.#includesForAssembler ? { assemblerReads: true as const } : {}),
       get absent() {
         if (!absent) {
           absent = absentOf(searches);

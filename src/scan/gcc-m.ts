@@ -143,6 +143,7 @@ export class GccMScanner implements Scanner {
     const assembler = request.language === 'assembler-with-cpp';
     const extra: string[] = [];
     let usesTime = false;
+    let assemblerReads: true | undefined;
     for (const [i, file] of files.entries()) {
       const marked = this.#marksOf(absolutePath(request.cwd, file), assembler);
       if (!marked) return { kind: 'incomplete', reason: 'unreadable-file', detail: file };
@@ -156,8 +157,18 @@ export class GccMScanner implements Scanner {
       const included = findForAssembler(request.cwd, assemblerDirs(request.flags), marks.assembler);
       if (!included) return { kind: 'incomplete', reason: 'asm-include', detail: file };
       extra.push(...included);
+      if (included.length > 0) assemblerReads = true;
     }
-    return { kind: 'found', files, system, extra, absent: shadowing(request.cwd, order, read), usesTime };
+    const absent = shadowing(request.cwd, order, read);
+    return {
+      kind: 'found',
+      files,
+      system,
+      extra,
+      ...(assemblerReads ? { assemblerReads } : {}),
+      absent,
+      usesTime,
+    };
   }
 
   #marksOf(path: string, assembler: boolean): Marked | undefined {

@@ -29,6 +29,8 @@ export interface ScanFound {
   readonly system: readonly boolean[];
   /** Files read that -M does not list: .incbin, .include, #embed, a .gch. Spelled as the tool would. */
   readonly extra: readonly string[];
+  /** Some of `extra` are files that assembler code in the unit includes. */
+  readonly assemblerReads?: true;
   /** `extra` has every precompiled header the compiler might take; else the caller looks for itself. */
   readonly precompiledListed?: true;
   /** Names that would change the result if they appeared. */

@@ -35,7 +35,7 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['scan-incomplete', 'gcc -DLATER -include nothing.h -c add.c'],
   ['library-not-found', 'gcc add.c main.c -lnothing -o p'],
   ['odd-linker-script', "echo 'STARTUP(x.o)' > libodd.so; gcc add.c main.c -L. -lodd -o p"],
-  ['odd-archive', 'gcc -c add.c -o x.o; touch -d @1 x.o; ar rcu l.a x.o; ar rcU l.a x.o'],
+  ['odd-archive', 'gcc -c add.c -o x.o; cp x.o y.o; ar rc l.a x.o; ar rb x.o l.a y.o'],
   ['thin-archive', 'gcc -c add.c -o x.o; ar rcT l.a x.o'],
   ['side-files', 'gcc -fstack-usage -c add.c -o x.o'],
   ['output-names-itself', 'gcc -c add.c -o x.o; gcc -shared x.o -Wl,-Map,x.map -o l.so'],

@@ -5,6 +5,7 @@ import { type Bypass, bypass, type ModelContext } from '../model.ts';
 import { readDynamic } from './elf.ts';
 import { parseLd } from './ld-parse.ts';
 import { mayNameFiles, parseLibraryScript } from './linker-script.ts';
+import { linkReadsForAssembler } from './lto.ts';
 
 export interface LinkRequest {
   /** Absolute path of the real linker. */
@@ -17,6 +18,8 @@ export interface LinkRequest {
   readonly skip: ReadonlySet<string>;
   /** The driver's own plugin, which belongs to its toolchain; no other one is followed. */
   readonly plugin?: string;
+  /** Link-time optimization is asked for. */
+  readonly lto?: boolean;
 }
 
 export interface LinkInputs {
@@ -70,6 +73,7 @@ class Walk {
   readonly #sysroot: string;
   readonly #shared: { path: string; needed: readonly string[]; runpath: readonly string[] }[] = [];
   readonly #sonames = new Set<string>();
+  readonly #inside = new Set<string>();
 
   constructor(request: LinkRequest, context: ModelContext, directories: readonly string[], sysroot: string) {
     this.#sysroot = sysroot;
@@ -140,13 +144,15 @@ class Walk {
         if (/\.so(?:\.|$)/.test(input) && this.#isFile(input) && !this.inputs.has(input)) {
           this.inputs.add(input);
           this.#look(input, false);
-        }
+        } else if (this.#request.lto === true) this.#within(this.#absolute(input));
       }
       return;
     }
     const bytes = this.#context.read(absPath, LIBRARY_BYTES_MAX);
     if (!bytes) return this.#refuse('unreadable-input', path);
     const magic = bytes.toString('latin1', 0, 8);
+    if (linkReadsForAssembler(bytes))
+      return this.#refuse('scan-incomplete', `${path}: its assembler code may read files when it is linked`);
     if (magic === '!<arch>\n') return;
     if (magic === '!<thin>\n') return this.#refuse('thin-archive', path);
     if (magic.startsWith('\x7fELF')) {
@@ -186,6 +192,18 @@ class Walk {
       this.absent.add(path);
     }
     this.#refuse('missing-input', `${name}, named by ${script}`);
+  }
+
+  /** Real objects in what is not built yet. */
+  #within(absPath: string): void {
+    if (!/\.l?[oa]$/.test(absPath) || this.#inside.has(absPath)) return;
+    this.#inside.add(absPath);
+    if (this.#context.isPlaceholder(absPath)) {
+      for (const input of this.#context.placeholderInputs(absPath)) this.#within(input);
+      return;
+    }
+    const bytes = this.#context.read(absPath, LIBRARY_BYTES_MAX);
+    if (bytes && linkReadsForAssembler(bytes)) this.#refuse('scan-incomplete', absPath);
   }
 
   /** Libraries needed by libraries, searched as ld does; one that is not found is only a warning there. */

@@ -7,7 +7,7 @@ import { findLinkerCommand } from './linker-command.ts';
 import { defaultOutput } from './names.ts';
 import type { Parsed } from './parse.ts';
 import { checkInput, checkOutput, findClash, pathKey } from './paths.ts';
-import { assembles, planUnit, type Unit } from './units.ts';
+import { assembles, planUnit, type Unit, usesLto } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 
 /** ld makes a relocatable object of what it links; such a file is not executable. */
@@ -65,6 +65,7 @@ export async function planLink(
       cwd: call.cwd,
       env: call.env,
       skip: new Set(),
+      lto: usesLto(parsed),
       ...(command.plugin === undefined ? {} : { plugin: command.plugin }),
     },
     context,

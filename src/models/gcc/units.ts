@@ -28,6 +28,11 @@ export function assembles(source: SourceWord): boolean {
   return !source.language.compiled;
 }
 
+/** What is compiled now is assembled, and optimized, by the link. */
+export function usesLto(parsed: Parsed): boolean {
+  return parsed.words.some((word) => word.kind === 'flag' && word.flag.spelling === '-flto');
+}
+
 function flagWords(parsed: Parsed): FlagWord[] {
   return parsed.words.filter((word): word is FlagWord => word.kind === 'flag');
 }
@@ -132,6 +137,9 @@ export async function planUnit(
     return bypass('scan-incomplete', `${found.reason}: ${found.detail}`, named);
   }
 
+  // Once more by the link, of which nothing would tell: such an object is never put off, and its link looks into it.
+  if (found.assemblerReads && usesLto(parsed))
+    return bypass('scan-incomplete', `asm-include: ${source.path} with -flto`, named);
   const precompiled = findPrecompiled(parsed, source, found, call, context);
   if (precompiled !== undefined) return bypass('too-hard-flag', `${precompiled}: precompiled header`, named);
   const depfile = depfileFor(parsed, source, found);
