@@ -96,7 +96,13 @@ export class Forcer implements ReductorHost {
       cpuMs,
     });
     for (const path of this.#p.journal.pathsOf(node.name))
-      this.#p.history.note({ path, thunk: node.name, how, wallMs: node.wallMs });
+      this.#p.history.note({
+        path,
+        thunk: node.name,
+        how,
+        wallMs: node.wallMs,
+        ...(how === 'ran' ? { cpuMs } : {}),
+      });
   }
 
   /** One writer at a time for a path: a placeholder that replaces another must not be overwritten by the other's value. */

@@ -7,6 +7,8 @@ export interface HistoryRecord {
   readonly thunk?: string;
   readonly how: 'ran' | 'memoized' | 'bypass' | 'deferred';
   readonly wallMs?: number;
+  /** User and system time of the run. */
+  readonly cpuMs?: number;
   readonly reason?: string;
   readonly detail?: string;
   readonly command?: string;
