@@ -152,6 +152,7 @@ export class Engines {
     const whole: Engine = {
       label: choice.engine,
       slots: engine.slots,
+      chains: true,
       run: (job, options) => engine.run(job, options),
       close: async () => {
         clearInterval(live);

@@ -71,8 +71,14 @@ export interface ForceNode {
   tries: number;
   /** The host is writing its artifacts back. */
   settling: Promise<void> | undefined;
-  /** Found when it was loaded; used up at once. */
+  /** Found when it was loaded, or come along with the one before it (`ahead`); used up when it is ready. */
   memo: Reduction | undefined;
+  /** It ran in one go with the one before it: CPU milliseconds. */
+  ahead: number | undefined;
+  /** Its outputs are known by name, and their bytes are nowhere: who wants them runs it again. */
+  hollow: boolean;
+  /** Somebody wants its outputs who was not there when it ran in a chain: no chain the next time. */
+  unchained: boolean;
   loadError: string | undefined;
   /** It came to its values without a run. */
   memoHit: boolean | undefined;

@@ -1,10 +1,18 @@
 // Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
-import type { Engine, Placement, RunDone } from '../engine/engine.ts';
+import type { Engine, Placement, RunDone, RunOutcome } from '../engine/engine.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
 import type { Reduction, Store } from '../store/store.ts';
+import {
+  type ChainLink,
+  type ChainParts,
+  chainOf,
+  reductionOf,
+  soleDependent,
+  takeFollowers,
+} from './chain.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { type Failure, type ForceNode, outputOf, transition } from './node.ts';
 
@@ -13,6 +21,10 @@ export interface ReductorHost {
   /** Where the nodes run that a session pays for; '': those of nobody in particular. */
   engineFor(owner: string): Engine;
   placementOf(thunk: ObjectName): Placement | undefined;
+  /** Somebody but other thunks is to get the outputs: they are promised at some path. */
+  isPromised?(thunk: ObjectName): boolean;
+  /** The thunk that made what this one makes when it was last made. */
+  before?(thunk: ObjectName): ObjectName | undefined;
   /** Milliseconds a thunk took when it last ran, as far as that is known; without it the bytes it reads stand for them. */
   expectedMs?(thunk: ObjectName): number | undefined;
   /** The node has its outputs; dependents start when this is done. */
@@ -83,8 +95,10 @@ export class Reductor {
     return this.#lanes.ready + this.#inFlight;
   }
 
+  /** What is known of a thunk; nothing of one whose outputs are stored nowhere. */
   node(name: ObjectName): ForceNode | undefined {
-    return this.#nodes.get(name);
+    const node = this.#nodes.get(name);
+    return node?.hollow ? undefined : node;
   }
 
   /** Brings `name` and what it needs into the graph and starts what can start. */
@@ -119,7 +133,7 @@ export class Reductor {
     while (stack.length > 0) {
       const name = stack.pop()!;
       const known = this.#nodes.get(name);
-      if (known !== undefined && known.state !== 'failed' && known.state !== 'cancelled') {
+      if (known !== undefined && known.state !== 'failed' && known.state !== 'cancelled' && !known.hollow) {
         const news = !known.owners.has(owner);
         if (news) known.owners = new Set(known.owners).add(owner);
         const rises = urgent && !known.urgent;
@@ -149,6 +163,9 @@ export class Reductor {
         tries: 0,
         settling: undefined,
         memo: undefined,
+        ahead: undefined,
+        hollow: false,
+        unchained: false,
         loadError: undefined,
         memoHit: undefined,
       };
@@ -206,6 +223,14 @@ export class Reductor {
     return thunk;
   }
 
+  #tryRead(name: ObjectName): Thunk | undefined {
+    try {
+      return this.#host.store.read(name, decodeThunk);
+    } catch {
+      return undefined;
+    }
+  }
+
   #drop(node: ForceNode): void {
     if (node.thunk) this.#held--;
     node.thunk = undefined;
@@ -241,6 +266,11 @@ export class Reductor {
 
   #start(node: ForceNode, lane: Lane): void {
     node.state = transition(node.state, 'start');
+    if (node.memo) {
+      if (node.ahead !== undefined) this.#host.started(node);
+      this.#finish(node, node.memo, node.ahead === undefined ? 'memoized' : 'ran', node.ahead ?? 0);
+      return;
+    }
     let full: Thunk;
     try {
       full = node.thunk ?? this.#read(node.name);
@@ -284,35 +314,54 @@ export class Reductor {
     this.#inFlight++;
     lane.running++;
     this.#host.started(node);
-    this.#host
-      .engineFor(lane.owner)
-      .run({ name, thunk, placement: node.placement }, { signal: abort.signal })
-      .then(
-        (outcome) => {
-          this.#inFlight--;
-          lane.running--;
-          this.#aborts.delete(node.name);
-          this.#over(node, name, outcome);
-          this.#pump();
-        },
-        (error: unknown) => {
-          this.#inFlight--;
-          lane.running--;
-          this.#aborts.delete(node.name);
-          const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-          this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
-          this.#pump();
-        },
-      );
+    const engine = this.#host.engineFor(lane.owner);
+    const chain = engine.chains ? chainOf(node, name, this.#chainParts(lane)) : [];
+    const followers = chain.map((link) => link.follower);
+    const job = { name, thunk, placement: node.placement };
+    engine.run(followers.length > 0 ? { ...job, followers } : job, { signal: abort.signal }).then(
+      (outcome) => {
+        this.#inFlight--;
+        lane.running--;
+        this.#aborts.delete(node.name);
+        this.#over(node, name, outcome, chain);
+        this.#pump();
+      },
+      (error: unknown) => {
+        this.#inFlight--;
+        lane.running--;
+        this.#aborts.delete(node.name);
+        const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
+        this.#pump();
+      },
+    );
   }
 
-  #over(node: ForceNode, reducedName: ObjectName, outcome: Awaited<ReturnType<Engine['run']>>): void {
+  #over(
+    node: ForceNode,
+    reducedName: ObjectName,
+    outcome: RunOutcome,
+    chain: readonly ChainLink[] = [],
+  ): void {
     if (node.state === 'cancelled') {
       this.#shared(reducedName, (n) => this.#again(n));
       return;
     }
     if (outcome.kind === 'done' && outcome.exitCode === 0) {
-      const reduction: Reduction = { ...outcome, thunk: reducedName, exitCode: 0 };
+      const taken = takeFollowers(chain, reducedName, outcome, (n, name, run) =>
+        this.#ranAhead(n, name, run),
+      );
+      if (outcome.withheld) {
+        const others = this.#running.get(reducedName)?.length ?? 0;
+        if (taken === 0 || others > 0 || this.#isWanted(node) || soleDependent(node) !== chain[0]?.node) {
+          node.unchained = true;
+          this.#shared(reducedName, (n) => this.#again(n));
+          this.#again(node);
+          return;
+        }
+        node.hollow = true;
+      }
+      const reduction = reductionOf(reducedName, outcome);
       this.#host.store.putReduction(reduction);
       if (reducedName !== node.name) this.#remember(node, reduction);
       this.#finish(node, reduction, 'ran', outcome.cpuMs);
@@ -332,6 +381,38 @@ export class Reductor {
       outcome.kind === 'done' ? { kind: 'tool', run: outcome as RunDone } : { kind: 'engine', run: outcome };
     this.#fail(node, failure);
     this.#shared(reducedName, (n) => this.#fail(n, failure));
+  }
+
+  #chainParts(lane: Lane): ChainParts {
+    const { store } = this.#host;
+    return {
+      isPaid: (node) => this.#lanes.isIn(node, lane),
+      isWanted: (first) => this.#isWanted(first),
+      thunkOf: (node) => node.thunk ?? this.#tryRead(node.name),
+      placementOf: (thunk) => this.#host.placementOf(thunk),
+      valueOf: (ref) => outputOf(this.#nodes.get(baseName(ref)), tagOf(ref)),
+      before: (thunk) => {
+        const before = this.#host.before?.(thunk);
+        return before && this.#tryRead(before);
+      },
+      reduction: (thunk) => store.reduction(thunk),
+    };
+  }
+
+  /** By somebody who is no thunk. */
+  #isWanted(node: ForceNode): boolean {
+    return node.waiters !== undefined || this.#host.isPromised?.(node.name) === true;
+  }
+
+  /** A result that came along with another's: it waits with its node until the inputs are in place. */
+  #ranAhead(node: ForceNode, name: ObjectName, run: RunDone): void {
+    const known = this.#host.store.reduction(name);
+    const reduction = known ?? reductionOf(name, run);
+    if (!known) this.#host.store.putReduction(reduction);
+    this.#remember(node, reduction);
+    if (node.state !== 'waiting') return;
+    node.memo = reduction;
+    node.ahead = known ? undefined : run.cpuMs;
   }
 
   #shared(reducedName: ObjectName, each: (node: ForceNode) => void): void {

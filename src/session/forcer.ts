@@ -58,7 +58,16 @@ export class Forcer implements ReductorHost {
 
   expectedMs(thunk: ObjectName): number | undefined {
     const path = this.#p.journal.pathsOf(thunk)[0];
-    return path === undefined ? undefined : this.#p.history.lastMs(path);
+    return path === undefined ? undefined : this.#p.history.lastRun(path)?.ms;
+  }
+
+  isPromised(thunk: ObjectName): boolean {
+    return this.#p.journal.pathsOf(thunk).length > 0;
+  }
+
+  before(thunk: ObjectName): ObjectName | undefined {
+    const path = this.#p.journal.pathsOf(thunk)[0];
+    return path === undefined ? undefined : (this.#p.history.lastRun(path)?.thunk as ObjectName | undefined);
   }
 
   #owners(node: ForceNode): Session[] {

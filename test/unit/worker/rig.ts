@@ -11,7 +11,13 @@ import { DigestCache } from '../../../src/store/digest-cache.ts';
 import { type Captured, captureToolchain } from '../../../src/toolchain/capture.ts';
 import { Toolchains } from '../../../src/toolchain/toolchain.ts';
 import { BlobError } from '../../../src/worker/blobs.ts';
-import type { WorkDone, WorkFailed, WorkItem, WorkRequest } from '../../../src/worker/messages.ts';
+import {
+  WORKER_PROTOCOL,
+  type WorkDone,
+  type WorkFailed,
+  type WorkItem,
+  type WorkRequest,
+} from '../../../src/worker/messages.ts';
 import { runItems } from '../../../src/worker/run-items.ts';
 
 export const PATH = '/usr/bin:/bin';
@@ -113,7 +119,7 @@ export class WorkerRig {
     const { signal = new AbortController().signal, ...fields } = more;
     return runItems(
       {
-        protocol: 1,
+        protocol: WORKER_PROTOCOL,
         id: 'test',
         toolchain: name,
         remote: { kind: 'redis', url: 'none', prefix: '' },

@@ -55,7 +55,7 @@ test('a chain: intermediate bytes stay, the second item reads them', async () =>
       inputs: [{ path: 'a.s', name: outputRef(first.name, 'out') }],
     },
   );
-  const results = await rig.run([{ ...first, internal: ['out'] }, second]);
+  const results = await rig.run([{ ...first, internal: true }, second]);
   assert.equal(results.length, 2);
   assert.equal(done(results[0]).outputs[0]?.inline, undefined);
   assert.equal(existsSync(join(rig.remote, done(results[0]).outputs[0]!.name)), false);
