@@ -13,7 +13,7 @@ import { Reductor, type ReductorHost } from '../src/force/reductor.ts';
 import { nameValue, type ObjectName } from '../src/ir/name.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../src/ir/thunk.ts';
 import { LocalStore } from '../src/store/local.ts';
-import type { WorkRequest, WorkResponse } from '../src/worker/messages.ts';
+import { WORKER_PROTOCOL, type WorkRequest, type WorkResponse } from '../src/worker/messages.ts';
 import { MemoryRemote } from '../test/unit/engine/memory-remote.ts';
 
 export const MACHINE = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}`;
@@ -53,7 +53,7 @@ export function putThunk(store: LocalStore, thunk: Thunk): ObjectName {
 export function answerOf(payload: Uint8Array): Buffer {
   const request = JSON.parse(Buffer.from(payload).toString()) as WorkRequest;
   const response: WorkResponse = {
-    protocol: 1,
+    protocol: WORKER_PROTOCOL,
     id: request.id,
     results: request.items.map((item) => ({
       kind: 'done',

@@ -12,7 +12,7 @@ import type { LocalStore } from '../src/store/local.ts';
 import type { WorkRequest } from '../src/worker/messages.ts';
 import { JumpingClock, SimulatedLambda } from '../test/emulators/lambda/simulated.ts';
 import { answerOf, benchEngine, MACHINE, putThunk, thunkOf, tidyStore } from './bench-cloud.ts';
-import { decodeGraph, type RecordedGraph } from './graph-file.ts';
+import { decodeGraph, isRewritten, type RecordedGraph } from './graph-file.ts';
 import { type Point, replayPlot } from './plot-replay.ts';
 
 const GRAPH = new URL('../fixtures/ffmpeg-graph.json.gz', import.meta.url);
@@ -59,37 +59,52 @@ function stored({ thunks, blobs }: RecordedGraph, store: LocalStore): Omit<Graph
 const toolchainBytes = (stage: string): number => TOOLCHAIN_BYTES[stage] ?? 0;
 const sum = (numbers: Iterable<number>): number => [...numbers].reduce((a, b) => a + b, 0);
 
-/** What a run moves on an instance that has `there`: its inputs, its outputs and the compiler; all is there afterwards. */
-function movedBytes(graph: RecordedGraph, at: number, there: Set<string | number>): number {
+/** What is on an instance: kinds of compiler, files by index, below zero the outputs of thunks. */
+type There = Set<string | number>;
+
+/** What a run moves on an instance: what is not there yet of the compiler and its inputs, and its outputs unless they are `withheld`. */
+function movedBytes(graph: RecordedGraph, at: number, there: There, withheld: boolean): number {
   const t = graph.thunks[at]!;
-  let bytes = sum(t.outputs);
+  let bytes = withheld ? 0 : sum(t.outputs);
   const want = (key: string | number, size: number): void => {
     if (!there.has(key)) bytes += size;
     there.add(key);
   };
   want(t.stage, toolchainBytes(t.stage));
   for (const blob of t.blobs) want(blob, graph.blobs[blob]!);
-  // Below zero: the outputs of thunks.
   const key = (thunk: number, output: number): number => -1 - (thunk * OUTPUTS_MAX + output);
   for (const [on, output] of t.needs) want(key(on, output), graph.thunks[on]!.outputs[output]!);
   for (const output of t.outputs.keys()) there.add(key(at, output));
   return bytes;
 }
 
-/** max(critical path, work / instances) + transfer; transfer: on that path, or each instance's share, whichever is more. */
-function limitOf(graph: RecordedGraph, instances: number, movedMs: number): number {
+/** The dearest way through the graph, first thunk first. */
+function criticalPath({ thunks }: RecordedGraph): number[] {
   const pathMs: number[] = [];
-  const pathMovedMs: number[] = [];
-  for (const [i, t] of graph.thunks.entries()) {
-    const longest = t.needs.reduce((a, [b]) => (pathMs[b]! > (pathMs[a] ?? -1) ? b : a), -1);
-    pathMs[i] = t.runMs + (pathMs[longest] ?? 0);
-    const ownMs = movedBytes(graph, i, new Set([t.stage])) / BANDWIDTH_BYTES_PER_MS + ROUND_TRIP_MS;
-    const compilerMs = longest < 0 ? toolchainBytes(t.stage) / BANDWIDTH_BYTES_PER_MS : 0;
-    pathMovedMs[i] = ownMs + compilerMs + (pathMovedMs[longest] ?? 0);
+  const via: number[] = [];
+  for (const [i, t] of thunks.entries()) {
+    via[i] = t.needs.reduce((a, [b]) => (pathMs[b]! > (pathMs[a] ?? -1) ? b : a), -1);
+    pathMs[i] = t.runMs + (pathMs[via[i]!] ?? 0);
   }
-  const end = pathMs.indexOf(Math.max(...pathMs));
-  const work = Math.max(pathMs[end]!, sum(graph.thunks.map((t) => t.runMs)) / instances);
-  return work + Math.max(pathMovedMs[end]!, movedMs / instances) + COLD_START_MS;
+  const path: number[] = [];
+  for (let at = pathMs.indexOf(Math.max(...pathMs)); at >= 0; at = via[at]!) path.unshift(at);
+  return path;
+}
+
+/**
+ * max(critical path, work / instances) + transfer. Transfer is what that path moves if one instance runs it all, nothing twice, or each
+ * instance's share of what was moved, whichever is more.
+ */
+function limitOf(graph: RecordedGraph, instances: number, movedMs: number): number {
+  const path = criticalPath(graph);
+  const there: There = new Set();
+  const pathMoved = path.map((at) => movedBytes(graph, at, there, isRewritten(graph.thunks[at]!)));
+  const work = Math.max(
+    sum(path.map((at) => graph.thunks[at]!.runMs)),
+    sum(graph.thunks.map((t) => t.runMs)) / instances,
+  );
+  const transfer = Math.max(sum(pathMoved) / BANDWIDTH_BYTES_PER_MS + ROUND_TRIP_MS, movedMs / instances);
+  return work + transfer + COLD_START_MS;
 }
 
 interface Replayed {
@@ -102,7 +117,7 @@ interface Replayed {
 async function replay(graph: Graph, store: LocalStore, instances: number, known: boolean): Promise<Replayed> {
   const clock = new JumpingClock();
   const { thunks } = graph.recorded;
-  const caches: Set<string | number>[] = [];
+  const caches: There[] = [];
   let movedMs = 0;
   const lambda = new SimulatedLambda({
     clock,
@@ -119,7 +134,8 @@ async function replay(graph: Graph, store: LocalStore, instances: number, known:
       for (const item of request.items) {
         // Reduced thunks have other names; what they are called in the command stays.
         const at = Number(/"(\d+)\.c"/.exec(item.thunk)![1]);
-        const transferMs = movedBytes(graph.recorded, at, there) / BANDWIDTH_BYTES_PER_MS;
+        const transferMs =
+          movedBytes(graph.recorded, at, there, item.internal === true) / BANDWIDTH_BYTES_PER_MS;
         movedMs += transferMs;
         ms += thunks[at]!.runMs + transferMs;
       }
@@ -150,6 +166,8 @@ console.log(recorded.about);
 console.log(
   [...stages].map(([stage, of]) => `${of.length} ${stage}:${s(sum(of.map((t) => t.runMs)))} s`).join(', '),
 );
+const path = criticalPath(recorded).map((at) => recorded.thunks[at]!);
+console.log(`critical path: ${path.map((t) => `${t.label} ${(t.runMs / 1000).toFixed(1)} s`).join(', ')}`);
 console.log('instances    took s   limit s   ratio  invocations  cold  throttled');
 const most = Number(process.argv[2] ?? 8000);
 const points: Point[] = [];

@@ -11,7 +11,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 const VERSION = 1;
 
 export interface RecordedThunk {
-  /** The output's path below the project. */
+  /** The output's path below the project; with the tool in brackets when another thunk writes the same path again. */
   readonly label: string;
   readonly stage: string;
   /** User and system milliseconds of the run. */
@@ -32,6 +32,8 @@ export interface RecordedGraph {
   readonly blobs: readonly number[];
   readonly thunks: readonly RecordedThunk[];
 }
+
+export const isRewritten = (thunk: RecordedThunk): boolean => thunk.label.endsWith(')');
 
 type Row = [string, string, number, readonly number[], number[], number[], number];
 
