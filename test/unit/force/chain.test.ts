@@ -204,16 +204,21 @@ test('no chain where something else is missing or waits, where somebody else pay
   engine.requests.length = 0;
   reductor.open('me', 1);
   reductor.open('you', 1);
-  // Somebody keeps my lane busy until both have asked.
-  let go = (): void => {};
-  engine.hold = () => new Promise((resolve) => (go = resolve));
-  const busy = reductor.force(makeThunk(store, 'busy'), 'me');
+  // Both are busy; I am free first, and pay.
+  const ends: (() => void)[] = [];
+  engine.hold = () => new Promise((resolve) => void ends.push(resolve));
+  const busy = [
+    reductor.force(makeThunk(store, 'busy'), 'me'),
+    reductor.force(makeThunk(store, 'as busy'), 'you'),
+  ];
   engine.hold = async () => {};
-  const asked = reductor.force(mine, 'me');
-  const yours = reductor.force(after1(store, 'yours', mine), 'you');
-  go();
-  await Promise.all([busy, asked, yours]);
-  assert.deepEqual(engine.requests.at(-1), ['yours']);
+  const asked = reductor.force(after1(store, 'yours', mine), 'you');
+  const shared = reductor.force(mine, 'me');
+  ends[0]!();
+  await shared;
+  ends[1]!();
+  await Promise.all([...busy, asked]);
+  assert.deepEqual(engine.requests, [['busy'], ['as busy'], ['mine'], ['yours']]);
 
   const none = new ChainEngine(store, false);
   await makeReductor(store, none).reductor.force(after1(store, 'y', makeThunk(store, 'x')), 's');
