@@ -35,7 +35,7 @@ export class WorkerRig {
   readonly remote = join(this.home, 'remote');
   readonly vroot = join(this.home, 'vroot.so');
   readonly digests = new DigestCache();
-  #captured: Promise<Captured> | undefined;
+  readonly #captured = new Map<string, Promise<Captured>>();
 
   constructor() {
     mkdirSync(this.remote);
@@ -56,12 +56,14 @@ export class WorkerRig {
     rmSync(this.home, { recursive: true, force: true });
   }
 
-  captured(): Promise<Captured> {
-    this.#captured ??= (async () => {
+  captured(realTool = '/usr/bin/gcc'): Promise<Captured> {
+    const known = this.#captured.get(realTool);
+    if (known) return known;
+    const captured = (async () => {
       const digestOf = (path: string) => this.digests.digest(path);
-      const toolchain = await new Toolchains(query, digestOf).of('/usr/bin/gcc', PATH);
+      const toolchain = await new Toolchains(query, digestOf).of(realTool, PATH);
       const captured = await captureToolchain(toolchain, {
-        realTool: '/usr/bin/gcc',
+        realTool,
         vroot: this.vroot,
         digestOf,
         query,
@@ -71,7 +73,8 @@ export class WorkerRig {
       writeFileSync(join(this.remote, captured.name), captured.bytes);
       return captured;
     })();
-    return this.#captured;
+    this.#captured.set(realTool, captured);
+    return captured;
   }
 
   put(text: string): ObjectName {
@@ -152,8 +155,8 @@ export class WorkerRig {
 
   /** Files in the worker's directory that neither its cache nor the toolchain in its roots accounts for. */
   async leftovers(): Promise<string[]> {
-    const { manifest } = await this.captured();
-    const own = new Set([...manifest.files.map(([path]) => path), ...manifest.links.map(([path]) => path)]);
+    const manifests = (await Promise.all(this.#captured.values())).map((c) => c.manifest);
+    const own = new Set(manifests.flatMap((m) => [...m.files, ...m.links].map(([path]) => path)));
     return spawnSync('find', [this.directory, '!', '-type', 'd'], { encoding: 'utf8' })
       .stdout.split('\n')
       .map((path) => path.slice(this.directory.length))
