@@ -126,6 +126,7 @@ export function benchEngine(
     health: new RemoteHealth((down) => void failures.push(`${down.reason}: ${down.detail}`)),
     cost: new CostMeter(),
     strict: false,
+    sharesResults: false,
     problem: (reason, subject, detail) => void failures.push(`${reason} ${subject} ${detail}`),
     inFlightMax: ramp.inFlightMax,
   });

@@ -135,7 +135,7 @@ async function replay(graph: Graph, store: LocalStore, instances: number, known:
         // Reduced thunks have other names; what they are called in the command stays.
         const at = Number(/"(\d+)\.c"/.exec(item.thunk)![1]);
         const transferMs =
-          movedBytes(graph.recorded, at, there, item.internal === true) / BANDWIDTH_BYTES_PER_MS;
+          movedBytes(graph.recorded, at, there, item.internal !== undefined) / BANDWIDTH_BYTES_PER_MS;
         movedMs += transferMs;
         ms += thunks[at]!.runMs + transferMs;
       }

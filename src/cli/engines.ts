@@ -121,6 +121,7 @@ export class Engines {
       health,
       cost,
       strict: choice.strict,
+      sharesResults: choice.remoteUse === 'share',
       problem,
       inFlightMax,
     });

@@ -1,15 +1,14 @@
 // Turns a worker's answer into a run's outcome. Nothing in it is believed: names, tags and bytes must be exactly what was
 // asked for, and what the tool looked up in vain must be missing here too.
 import { rmSync } from 'node:fs';
-import { reduceInputs } from '../ir/graph.ts';
-import { nameValue, type ObjectName, outputRef } from '../ir/name.ts';
-import { encodeThunk } from '../ir/thunk.ts';
+import { nameValue, type ObjectName } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
 import { RemoteError, type RemoteStore } from '../store/remote.ts';
 import { tryStat } from '../store/stat.ts';
 import type { WorkDone, WorkFailed, WorkResponse } from '../worker/messages.ts';
 import { RefusedError, readResponse } from '../worker/read-message.ts';
 import type { Follower, FollowerDone, ForceJob, OutputValue, RunDone } from './engine.ts';
+import { Made } from './followers.ts';
 
 export type ReadAnswer =
   | { readonly kind: 'done'; readonly run: RunDone; readonly response: WorkResponse }
@@ -26,6 +25,8 @@ export type ReadAnswer =
 export interface AnswerParts {
   readonly store: LocalStore;
   readonly remote: RemoteStore;
+  /** What a worker withholds it has put into the store. */
+  readonly withheldIsStored?: boolean;
   /** Files that must stay missing for the result to hold; the default looks at the disk. */
   readonly exists?: (absPath: string) => boolean;
 }
@@ -74,24 +75,21 @@ async function takeFollowers(
   job: ForceJob,
   run: RunDone,
   followers: readonly Follower[],
-  parts: Required<AnswerParts>,
+  parts: AnswerParts & Required<Pick<AnswerParts, 'exists'>>,
 ): Promise<FollowerDone[]> {
   const also: FollowerDone[] = [];
-  const values = new Map<string, ObjectName>();
-  const note = (name: ObjectName, { outputs }: RunDone): void => {
-    for (const o of outputs) values.set(outputRef(name, o.tag), o.name);
-  };
-  note(job.name, run);
+  const made = new Made(job.name, run.outputs);
   for (const [i, result] of results.entries()) {
     const follower = followers[i]!;
     if (result.name !== follower.name)
       throw new RefusedError(`the result is of ${result.name}, not of ${follower.name}`);
     if (result.kind === 'failed' || result.exitCode !== 0) break;
     if (result.undeclaredMisses.some(parts.exists)) break;
-    const thunk = reduceInputs(follower.thunk, (ref) => values.get(ref)!);
+    const name = made.nameOf(follower);
+    if (name === undefined) break;
     const done = await take(result, follower, parts, followers[i + 1]?.alone === true);
-    note(follower.name, done);
-    also.push({ name: encodeThunk(thunk).name, run: done });
+    made.note(follower.name, done.outputs);
+    also.push({ name, run: done });
   }
   return also;
 }
@@ -117,6 +115,7 @@ async function take(
     if (withheld) {
       if (!mayWithhold) throw new RefusedError(`output ${tag} was wanted and did not come`);
       kept = true;
+      if (parts.withheldIsStored) parts.remote.noteStored(name);
     } else if (inline !== undefined) {
       const bytes = Buffer.from(inline, 'base64');
       if (nameValue(bytes) !== name)

@@ -61,6 +61,8 @@ export interface LambdaEngineOptions {
   readonly cost: CostMeter;
   /** Fail rather than run locally what the cloud did not do. */
   readonly strict: boolean;
+  /** Others take results from the store: what does not come back from a chain is kept there for them. */
+  readonly sharesResults: boolean;
   /** Something a person should know, once for each subject. */
   readonly problem: (reason: string, subject: string, detail: string, advice: string) => void;
   readonly inFlightMax: number;
@@ -345,6 +347,11 @@ export class LambdaEngine implements Engine {
     }
   }
 
+  #internal(next: Chain['rest'][number] | undefined): WorkItem['internal'] {
+    if (!next?.job.alone) return undefined;
+    return this.#o.sharesResults ? 'stored' : 'kept';
+  }
+
   async #payload({ id, first, rest }: Chain, inline: Readonly<Record<string, string>>): Promise<Buffer> {
     const links = [first, ...rest];
     const request: WorkRequest = {
@@ -356,9 +363,9 @@ export class LambdaEngine implements Engine {
         links.flatMap((l) => [...l.toolchain.blobs, ...wantedOf(l.job)].map((b) => b.name)),
       ),
       items: [
-        itemOf(first, rest[0]?.job.alone === true),
+        itemOf(first, this.#internal(rest[0])),
         ...rest.map((link, i) => ({
-          ...itemOf(link, rest[i + 1]?.job.alone === true),
+          ...itemOf(link, this.#internal(rest[i + 1])),
           toolchain: link.toolchain.manifest,
           ...(link.job.known.length > 0 ? { known: link.job.known } : {}),
         })),
@@ -478,6 +485,7 @@ export class LambdaEngine implements Engine {
     const answer = await readAnswer(await this.#opened(payload), id, job, followers, {
       store: this.#o.store,
       remote: this.#o.remote,
+      withheldIsStored: this.#o.sharesResults,
     });
     if (answer.kind === 'refused') {
       this.#o.problem(
@@ -592,7 +600,7 @@ function wantedOf({ thunk, placement }: ForceJob): Wanted[] {
     }));
 }
 
-function itemOf({ job }: Link, internal: boolean): WorkItem {
+function itemOf({ job }: Link, internal: WorkItem['internal']): WorkItem {
   const { realTool, cwd, pwd, searchPath } = job.placement;
   return {
     name: job.name,

@@ -51,7 +51,7 @@ export class SharedEngine implements Engine {
     }
     const outcome = await this.#o.inner.run(job, options);
     if (this.#o.readOnly || outcome.kind !== 'done' || outcome.exitCode !== 0) return outcome;
-    if (shareable && !outcome.withheld) this.#offer(job.name, outcome);
+    if (shareable) this.#offer(job.name, outcome);
     for (const [i, { name, run }] of (outcome.also ?? []).entries())
       if (isShareable(job.followers![i]!)) this.#offer(name, run);
     return outcome;

@@ -1,6 +1,7 @@
 // Thunks that only feed each other, for engines that run such in one go: each link's one dependent, when nothing else is missing there.
 // A follower's result is kept with its node and used when its turn comes as always, so that memo, owners and order know nothing of chains.
 import type { Follower, FollowerDone, Placement, RunDone } from '../engine/engine.ts';
+import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isThunk, isValue, type ObjectName, type ObjectRef, outputRef, tagOf } from '../ir/name.ts';
 import { encodeThunk, type Thunk } from '../ir/thunk.ts';
@@ -25,7 +26,8 @@ export interface ChainParts {
   readonly valueOf: (ref: ObjectRef) => ObjectName | undefined;
   /** The thunk that made what this one makes when it was last made. */
   readonly before: (thunk: ObjectName) => Thunk | undefined;
-  readonly reduction: (thunk: ObjectName) => Reduction | undefined;
+  /** Also one whose outputs are not here. */
+  readonly named: (thunk: ObjectName) => Reduction | undefined;
 }
 
 /** The one node that waits for it and for nothing else. */
@@ -89,12 +91,12 @@ function knownOf(node: ForceNode, thunk: Thunk, parts: ChainParts): ObjectName[]
     const value =
       was === undefined || isValue(was)
         ? was
-        : parts.reduction(baseName(was))?.outputs.find((o) => o.tag === tagOf(was))?.name;
+        : parts.named(baseName(was))?.outputs.find((o) => o.tag === tagOf(was))?.name;
     return { path: input.path, name: value };
   });
   if (inputs.some((i) => i.name === undefined)) return [];
   const { name } = encodeThunk({ ...thunk, inputs: inputs as Thunk['inputs'] });
-  return parts.reduction(name) ? [name] : [];
+  return parts.named(name) ? [name] : [];
 }
 
 export function reductionOf(thunk: ObjectName, run: RunDone): Reduction {
@@ -113,19 +115,15 @@ export function takeFollowers(
   run: RunDone,
   take: (node: ForceNode, reduced: ObjectName, run: RunDone) => void,
 ): number {
-  const values = new Map<string, ObjectName>();
-  const note = (maker: ObjectName, outputs: RunDone['outputs']): void => {
-    for (const o of outputs) values.set(outputRef(maker, o.tag), o.name);
-  };
-  note(name, run.outputs);
+  const made = new Made(name, run.outputs);
   const also: readonly FollowerDone[] = run.also ?? [];
   for (const [i, done] of also.entries()) {
     const link = links[i];
     if (!link || done.run.exitCode !== 0) return i;
-    const reduced = encodeThunk(reduceInputs(link.follower.thunk, (ref) => values.get(ref) ?? name)).name;
-    if (reduced !== done.name) return i;
+    const reduced = made.nameOf(link.follower);
+    if (reduced === undefined || reduced !== done.name) return i;
     take(link.node, reduced, done.run);
-    note(link.follower.name, done.run.outputs);
+    made.note(link.follower.name, done.run.outputs);
   }
   return also.length;
 }

@@ -77,6 +77,8 @@ export interface ForceNode {
   ahead: number | undefined;
   /** Its outputs are known by name, and their bytes are nowhere: who wants them runs it again. */
   hollow: boolean;
+  /** Its outputs are known by name and not here; nobody has asked for them yet, so it does not run. */
+  parked: boolean;
   /** Somebody wants its outputs who was not there when it ran in a chain: no chain the next time. */
   unchained: boolean;
   loadError: string | undefined;

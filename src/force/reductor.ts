@@ -1,6 +1,7 @@
 // Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
 import type { Engine, Placement, RunDone, RunOutcome } from '../engine/engine.ts';
+import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
@@ -55,6 +56,13 @@ const SOURCE_FACTOR = 10;
 const NO_BYTES = Buffer.alloc(0);
 const NO_NAMES: readonly ObjectName[] = [];
 
+interface AddOptions {
+  readonly urgent?: boolean;
+  readonly thunk?: Thunk | undefined;
+  /** Somebody waits for its outputs, or will: not so for one that was met in a build and is not looked at yet. */
+  readonly wanted?: boolean;
+}
+
 export class Reductor {
   readonly #host: ReductorHost;
   readonly #nodes = new Map<ObjectName, ForceNode>();
@@ -102,23 +110,15 @@ export class Reductor {
   }
 
   /** Brings `name` and what it needs into the graph and starts what can start. */
-  add(
-    name: ObjectName,
-    owner: string,
-    options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
-  ): ForceNode {
-    const root = this.#load(name, owner, options.urgent === true, options.thunk);
+  add(name: ObjectName, owner: string, options: AddOptions = {}): ForceNode {
+    const root = this.#load(name, owner, options);
     this.#pump();
     return root;
   }
 
   /** Waits until the node is done, failed or cancelled. */
-  force(
-    name: ObjectName,
-    owner: string,
-    options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
-  ): Promise<ForceNode> {
-    const node = this.add(name, owner, options);
+  force(name: ObjectName, owner: string, options: Omit<AddOptions, 'wanted'> = {}): Promise<ForceNode> {
+    const node = this.add(name, owner, { ...options, wanted: true });
     if (node.state === 'done' || node.state === 'failed' || node.state === 'cancelled')
       return node.settling ? node.settling.then(() => node) : Promise.resolve(node);
     return new Promise((resolve) => {
@@ -127,9 +127,14 @@ export class Reductor {
     });
   }
 
-  #load(rootName: ObjectName, owner: string, urgent: boolean, given: Thunk | undefined): ForceNode {
+  #load(
+    rootName: ObjectName,
+    owner: string,
+    { urgent = false, thunk: given, wanted = false }: AddOptions,
+  ): ForceNode {
     const stack: ObjectName[] = [rootName];
     const fresh: ForceNode[] = [];
+    const called: ForceNode[] = [];
     while (stack.length > 0) {
       const name = stack.pop()!;
       const known = this.#nodes.get(name);
@@ -141,6 +146,7 @@ export class Reductor {
         if ((news || rises) && known.state === 'ready') this.#lanes.again(known);
         // What it needs becomes this owner's and as urgent too.
         if ((news || rises) && known.state === 'waiting') stack.push(...known.deps);
+        if (known.parked && (wanted || name !== rootName)) called.push(known);
         continue;
       }
       const node: ForceNode = {
@@ -165,17 +171,20 @@ export class Reductor {
         memo: undefined,
         ahead: undefined,
         hollow: false,
+        parked: false,
         unchained: false,
         loadError: undefined,
         memoHit: undefined,
       };
       this.#nodes.set(name, node);
       fresh.push(node);
-      const memo = this.#host.store.reduction(name);
-      if (memo) {
+      const { store } = this.#host;
+      const memo = store.reduction(name, 'names');
+      if (memo?.outputs.every((o) => store.has(o.name))) {
         node.memo = memo;
         continue;
       }
+      node.parked = memo !== undefined && name === rootName && !wanted;
       try {
         const thunk = name === rootName && given ? given : this.#read(name);
         if (this.#held < THUNKS_HELD_MAX) {
@@ -206,6 +215,10 @@ export class Reductor {
       else if (node.loadError !== undefined) {
         this.#fail(node, unreadable(node.name, node.loadError));
       } else if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
+    }
+    for (const node of called) {
+      node.parked = false;
+      if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
     return this.#nodes.get(rootName)!;
   }
@@ -238,6 +251,7 @@ export class Reductor {
   }
 
   #becomeReady(node: ForceNode): void {
+    if (node.parked) return;
     // A dependency that had failed before this node came in.
     const bad = node.deps.find((d) => this.#nodes.get(d)?.state !== 'done');
     if (bad) {
@@ -298,6 +312,7 @@ export class Reductor {
         return;
       }
     }
+    if (this.#passOver(node, name, lane)) return;
     this.#running.set(name, []);
     node.placement ??= this.#host.placementOf(node.name);
     if (!node.placement) {
@@ -395,8 +410,25 @@ export class Reductor {
         const before = this.#host.before?.(thunk);
         return before && this.#tryRead(before);
       },
-      reduction: (thunk) => store.reduction(thunk),
+      named: (thunk) => store.reduction(thunk, 'names'),
     };
+  }
+
+  /** Its outputs are known by name only, and the one thunk that wants them has run on them before: neither runs again. */
+  #passOver(node: ForceNode, name: ObjectName, lane: Lane): boolean {
+    if (!soleDependent(node) || this.#isWanted(node)) return false;
+    const { store } = this.#host;
+    const named = store.reduction(name, 'names');
+    const [next] = named ? chainOf(node, name, this.#chainParts(lane)) : [];
+    const reduced = named && next && new Made(name, named.outputs).nameOf(next.follower);
+    const memo = reduced && store.reduction(reduced);
+    if (!memo) return false;
+    this.#remember(next.node, memo);
+    next.node.memo = memo;
+    if (name !== node.name) this.#remember(node, named);
+    node.hollow = true;
+    this.#finish(node, named, 'memoized', 0);
+    return true;
   }
 
   /** By somebody who is no thunk. */
@@ -491,6 +523,11 @@ export class Reductor {
         node.owners = others;
         continue;
       }
+      if (node.parked) {
+        this.#drop(node);
+        this.#nodes.delete(node.name);
+        continue;
+      }
       const wasRunning = node.state === 'running';
       const wasReady = node.state === 'ready';
       node.state = transition(node.state, 'cancel');
@@ -505,7 +542,12 @@ export class Reductor {
   /** Forgets what is at its end, so that a long-lived server does not grow. */
   forget(): void {
     for (const [name, node] of this.#nodes) {
-      if ((node.state === 'done' && !node.settling) || node.state === 'failed' || node.state === 'cancelled')
+      if (
+        node.parked ||
+        (node.state === 'done' && !node.settling) ||
+        node.state === 'failed' ||
+        node.state === 'cancelled'
+      )
         this.#nodes.delete(name);
     }
   }

@@ -18,8 +18,8 @@ export interface WorkItem {
   readonly searchPath: string;
   /** The manifest of its tool where that is not the request's: ranlib after ar. */
   readonly toolchain?: ObjectName;
-  /** Nobody but later items needs its outputs: they go nowhere, unless the chain ends early. */
-  readonly internal?: boolean;
+  /** Nobody but later items needs its outputs: they are kept here, or stored for others and not sent, unless the chain ends early. */
+  readonly internal?: 'kept' | 'stored';
   /** Names it may turn out to have, with its inputs all values, whose results are at hand: then the chain ends before it. */
   readonly known?: readonly ObjectName[];
 }
@@ -51,7 +51,7 @@ export interface WorkOutput {
   readonly name: ObjectName;
   /** base64; absent when it went to the backend or is withheld. */
   readonly inline?: string;
-  /** Of an internal item: the bytes went nowhere. */
+  /** Of an internal item: the bytes are not for the client. */
   readonly withheld?: true;
 }
 

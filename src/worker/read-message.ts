@@ -156,7 +156,7 @@ function workItem(value: unknown, before: ReadonlyMap<ObjectName, Thunk>): ReadI
       ...(raw['toolchain'] === undefined
         ? {}
         : { toolchain: valueName(raw['toolchain'], 'an item’s toolchain') }),
-      ...(raw['internal'] === true ? { internal: true } : {}),
+      ...(raw['internal'] === 'kept' || raw['internal'] === 'stored' ? { internal: raw['internal'] } : {}),
       ...(known.length > 0 ? { known } : {}),
     },
   };

@@ -186,6 +186,10 @@ class Run {
       if (ran.outputs.length !== thunk.outputs.length && ran.exitCode === 0)
         throw new Error('an output got lost on the way');
       for (const made of ran.outputs) this.#made.set(outputRef(item.name, made.tag), made.name);
+      if (item.internal === 'stored')
+        await Promise.all(
+          ran.outputs.map(({ name: made }) => this.#o.sink.put(made, this.#cache.path(made))),
+        );
       outputs = item.internal
         ? ran.outputs.map((made) => ({ ...made, withheld: true }))
         : await this.#deliver(ran.outputs);

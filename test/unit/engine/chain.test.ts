@@ -194,7 +194,7 @@ test('what is known of the second and which toolchain it wants travel with it', 
   const [one, two] = rig.invoked[0]!.event.items;
   assert.deepEqual(
     [one!.internal, one!.known, two!.internal, two!.known],
-    [true, undefined, undefined, known],
+    ['kept', undefined, undefined, known],
   );
   assert.equal(two!.toolchain, rig.invoked[0]!.event.toolchain);
   assert.ok(two!.thunk.includes(outputRef(one!.name, 'o')));

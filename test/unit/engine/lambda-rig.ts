@@ -57,6 +57,7 @@ export async function fakeTool(
       writeFileSync(path, bytes);
       made.set(outputRef(item.name, output.tag), bytes);
       if (item.internal) {
+        if (item.internal === 'stored') await options.sink.put(nameValue(bytes), path);
         outputs.push({ tag: output.tag, name: nameValue(bytes), withheld: true } as const);
         continue;
       }
@@ -107,7 +108,7 @@ export class LambdaRig {
   readonly fits: string[] = [];
   #serial = 0;
 
-  constructor(options: { strict?: boolean; budgetUsd?: number; now?: () => number } = {}) {
+  constructor(options: { strict?: boolean; shares?: boolean; budgetUsd?: number; now?: () => number } = {}) {
     const worker = new Worker({
       directory: join(this.home, 'worker'),
       instance: 'i-1',
@@ -173,6 +174,7 @@ export class LambdaRig {
       health: this.health,
       cost: this.cost,
       strict: options.strict === true,
+      sharesResults: options.shares === true,
       problem: (reason, subject, detail) => void this.problems.push({ reason, subject, detail }),
       inFlightMax: 50,
     });

@@ -286,6 +286,61 @@ test('a first that fails fails the second as a dependency; taken back, both are'
   assert.equal((await reductor.force(node.name, 's')).state, 'done');
 });
 
+test('in a second build what is known by name only does not run, until somebody wants it', async () => {
+  const store = freshStore();
+  const ar = makeThunk(store, 'ar');
+  const ranlib = after1(store, 'ranlib', ar);
+  const first = new ChainEngine(store);
+  await makeReductor(store, first).reductor.force(ranlib, 's');
+  assert.equal(store.reduction(ar), undefined);
+  assert.ok(store.reduction(ar, 'names'));
+
+  const engine = new ChainEngine(store);
+  const { reductor, heard } = makeReductor(store, engine);
+  // As they come in a build: the first alone, with nothing known of a second.
+  reductor.add(ar, 's');
+  reductor.add(ranlib, 's');
+  assert.equal((await reductor.force(ranlib, 's')).memoHit, true);
+  assert.deepEqual([engine.requests, reductor.pending], [[], 0]);
+  reductor.close('s');
+  reductor.forget();
+  assert.deepEqual(heard.cancelled, [], 'nobody had asked for it');
+
+  reductor.add(ar, 's');
+  assert.deepEqual(engine.requests, []);
+  assert.equal((await reductor.force(after1(store, 'nm', ar), 's')).state, 'done');
+  assert.deepEqual(engine.requests, [['ar', 'nm']]);
+  reductor.add(ar, 's');
+  const node = await reductor.force(ar, 's', { urgent: true });
+  assert.ok(store.has(node.outputs![0]!.name));
+  assert.deepEqual(engine.requests, [['ar', 'nm'], ['ar']]);
+});
+
+test('a change that comes out as before: neither the withheld nor what was made of it runs again', async () => {
+  const store = freshStore();
+  const equal = store.put(Buffer.from('the same object'), 'V');
+  const engine = new ChainEngine(store);
+  engine.change = (outcome) =>
+    outcome.stderr.toString().startsWith('compile')
+      ? { ...outcome, outputs: [{ tag: 'o', name: equal }] }
+      : outcome;
+  engine.stop = (label) => label === 'link';
+  const build = (compile: string): ObjectName =>
+    after1(store, 'strip', after1(store, 'link', makeThunk(store, compile)));
+  const { reductor, heard } = makeReductor(store, engine, 4, undefined, {
+    isPromised: (thunk) => store.get(thunk)!.toString().includes('compile'),
+  });
+  await reductor.force(build('compile 1'), 's');
+  assert.deepEqual(engine.requests, [['compile 1'], ['link', 'strip']]);
+  const again = await reductor.force(build('compile 2'), 's');
+  assert.deepEqual(engine.requests.slice(2), [['compile 2']]);
+  assert.equal(again.memoHit, true);
+  assert.deepEqual(
+    heard.reduced.map((r) => r.how),
+    ['ran', 'ran', 'ran', 'ran', 'memoized', 'memoized'],
+  );
+});
+
 test('early cut-off: what is known of the second is said, and its result is not taken twice', async () => {
   const store = freshStore();
   const equal = store.put(Buffer.from('the same object'), 'V');

@@ -55,7 +55,7 @@ test('a chain: intermediate bytes stay, the second item reads them', async () =>
       inputs: [{ path: 'a.s', name: outputRef(first.name, 'out') }],
     },
   );
-  const results = await rig.run([{ ...first, internal: true }, second]);
+  const results = await rig.run([{ ...first, internal: 'kept' }, second]);
   assert.equal(results.length, 2);
   assert.equal(done(results[0]).outputs[0]?.inline, undefined);
   assert.equal(existsSync(join(rig.remote, done(results[0]).outputs[0]!.name)), false);
@@ -78,7 +78,7 @@ test('a chain of two toolchains; with its bytes as alone, and what is known ends
       { realTool: '/usr/bin/strip', toolchain: binutils.name, ...more },
     );
   const reference = outputRef(compile.name, 'out') as string as ObjectName;
-  const [made, stripped, ...more] = await rig.run([{ ...compile, internal: true }, await strip(reference)]);
+  const [made, stripped, ...more] = await rig.run([{ ...compile, internal: 'kept' }, await strip(reference)]);
   assert.deepEqual(more, []);
   assert.deepEqual(done(made).outputs, [{ ...done(made).outputs[0]!, withheld: true }]);
   const [object] = await rig.run([compile]);
@@ -89,7 +89,7 @@ test('a chain of two toolchains; with its bytes as alone, and what is known ends
   assert.notDeepEqual(bytes(done(stripped)), bytes(done(object)));
 
   const results = await rig.run([
-    { ...compile, internal: true },
+    { ...compile, internal: 'kept' },
     await strip(reference, { known: [alone.name] }),
   ]);
   assert.equal(results.length, 1);
@@ -110,7 +110,7 @@ test('a chain that breaks after an internal item brings its bytes, by the backen
     { inputs: [{ path: 'a.s', name: outputRef(first.name, 'out') }] },
   );
   for (const inlineBytesMax of [1 << 20, 0]) {
-    const results = await rig.run([{ ...first, internal: true }, bad], { inlineBytesMax });
+    const results = await rig.run([{ ...first, internal: 'kept' }, bad], { inlineBytesMax });
     assert.equal(done(results[1]).exitCode, 1);
     const [output] = done(results[0]).outputs;
     assert.equal(output!.withheld, undefined);
