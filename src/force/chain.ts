@@ -39,7 +39,7 @@ export function soleDependent(node: ForceNode): ForceNode | undefined {
 /** @param name of `first` with all inputs values. */
 export function chainOf(first: ForceNode, name: ObjectName, parts: ChainParts): ChainLink[] {
   const links: ChainLink[] = [];
-  if (first.unchained) return links;
+  if (first.chain === 'unchained') return links;
   let last = first;
   let lastName = name;
   while (links.length + 1 < CHAIN_THUNKS_MAX) {
@@ -115,8 +115,9 @@ export function takeFollowers(
   run: RunDone,
   take: (node: ForceNode, reduced: ObjectName, run: RunDone) => void,
 ): number {
-  const made = new Made(name, run.outputs);
   const also: readonly FollowerDone[] = run.also ?? [];
+  if (also.length === 0) return 0;
+  const made = new Made(name, run.outputs);
   for (const [i, done] of also.entries()) {
     const link = links[i];
     if (!link || done.run.exitCode !== 0) return i;

@@ -106,7 +106,7 @@ export class Reductor {
   /** What is known of a thunk; nothing of one whose outputs are stored nowhere. */
   node(name: ObjectName): ForceNode | undefined {
     const node = this.#nodes.get(name);
-    return node?.hollow ? undefined : node;
+    return node?.chain === 'hollow' ? undefined : node;
   }
 
   /** Brings `name` and what it needs into the graph and starts what can start. */
@@ -138,7 +138,12 @@ export class Reductor {
     while (stack.length > 0) {
       const name = stack.pop()!;
       const known = this.#nodes.get(name);
-      if (known !== undefined && known.state !== 'failed' && known.state !== 'cancelled' && !known.hollow) {
+      if (
+        known !== undefined &&
+        known.state !== 'failed' &&
+        known.state !== 'cancelled' &&
+        known.chain !== 'hollow'
+      ) {
         const news = !known.owners.has(owner);
         if (news) known.owners = new Set(known.owners).add(owner);
         const rises = urgent && !known.urgent;
@@ -146,7 +151,7 @@ export class Reductor {
         if ((news || rises) && known.state === 'ready') this.#lanes.again(known);
         // What it needs becomes this owner's and as urgent too.
         if ((news || rises) && known.state === 'waiting') stack.push(...known.deps);
-        if (known.parked && (wanted || name !== rootName)) called.push(known);
+        if (known.chain === 'parked' && (wanted || name !== rootName)) called.push(known);
         continue;
       }
       const node: ForceNode = {
@@ -169,10 +174,7 @@ export class Reductor {
         tries: 0,
         settling: undefined,
         memo: undefined,
-        ahead: undefined,
-        hollow: false,
-        parked: false,
-        unchained: false,
+        chain: undefined,
         loadError: undefined,
         memoHit: undefined,
       };
@@ -184,7 +186,7 @@ export class Reductor {
         node.memo = memo;
         continue;
       }
-      node.parked = memo !== undefined && name === rootName && !wanted;
+      if (memo && name === rootName && !wanted) node.chain = 'parked';
       try {
         const thunk = name === rootName && given ? given : this.#read(name);
         if (this.#held < THUNKS_HELD_MAX) {
@@ -217,7 +219,7 @@ export class Reductor {
       } else if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
     for (const node of called) {
-      node.parked = false;
+      node.chain = undefined;
       if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
     return this.#nodes.get(rootName)!;
@@ -251,7 +253,7 @@ export class Reductor {
   }
 
   #becomeReady(node: ForceNode): void {
-    if (node.parked) return;
+    if (node.chain === 'parked') return;
     // A dependency that had failed before this node came in.
     const bad = node.deps.find((d) => this.#nodes.get(d)?.state !== 'done');
     if (bad) {
@@ -281,8 +283,9 @@ export class Reductor {
   #start(node: ForceNode, lane: Lane): void {
     node.state = transition(node.state, 'start');
     if (node.memo) {
-      if (node.ahead !== undefined) this.#host.started(node);
-      this.#finish(node, node.memo, node.ahead === undefined ? 'memoized' : 'ran', node.ahead ?? 0);
+      const { aheadCpuMs } = node.memo;
+      if (aheadCpuMs !== undefined) this.#host.started(node);
+      this.#finish(node, node.memo, aheadCpuMs === undefined ? 'memoized' : 'ran', aheadCpuMs ?? 0);
       return;
     }
     let full: Thunk;
@@ -369,12 +372,12 @@ export class Reductor {
       if (outcome.withheld) {
         const others = this.#running.get(reducedName)?.length ?? 0;
         if (taken === 0 || others > 0 || this.#isWanted(node) || soleDependent(node) !== chain[0]?.node) {
-          node.unchained = true;
+          node.chain = 'unchained';
           this.#shared(reducedName, (n) => this.#again(n));
           this.#again(node);
           return;
         }
-        node.hollow = true;
+        node.chain = 'hollow';
       }
       const reduction = reductionOf(reducedName, outcome);
       this.#host.store.putReduction(reduction);
@@ -426,7 +429,7 @@ export class Reductor {
     this.#remember(next.node, memo);
     next.node.memo = memo;
     if (name !== node.name) this.#remember(node, named);
-    node.hollow = true;
+    node.chain = 'hollow';
     this.#finish(node, named, 'memoized', 0);
     return true;
   }
@@ -443,8 +446,7 @@ export class Reductor {
     if (!known) this.#host.store.putReduction(reduction);
     this.#remember(node, reduction);
     if (node.state !== 'waiting') return;
-    node.memo = reduction;
-    node.ahead = known ? undefined : run.cpuMs;
+    node.memo = known ?? { ...reduction, aheadCpuMs: run.cpuMs };
   }
 
   #shared(reducedName: ObjectName, each: (node: ForceNode) => void): void {
@@ -523,7 +525,7 @@ export class Reductor {
         node.owners = others;
         continue;
       }
-      if (node.parked) {
+      if (node.chain === 'parked') {
         this.#drop(node);
         this.#nodes.delete(node.name);
         continue;
@@ -543,7 +545,7 @@ export class Reductor {
   forget(): void {
     for (const [name, node] of this.#nodes) {
       if (
-        node.parked ||
+        node.chain === 'parked' ||
         (node.state === 'done' && !node.settling) ||
         node.state === 'failed' ||
         node.state === 'cancelled'
