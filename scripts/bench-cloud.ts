@@ -13,7 +13,7 @@ import { Reductor, type ReductorHost } from '../src/force/reductor.ts';
 import { nameValue, type ObjectName } from '../src/ir/name.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../src/ir/thunk.ts';
 import { LocalStore } from '../src/store/local.ts';
-import type { WorkRequest, WorkResponse } from '../src/worker/messages.ts';
+import { WORKER_PROTOCOL, type WorkRequest, type WorkResponse } from '../src/worker/messages.ts';
 import { MemoryRemote } from '../test/unit/engine/memory-remote.ts';
 
 export const MACHINE = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Node ${process.version}`;
@@ -27,7 +27,11 @@ export function tidyStore(): { store: LocalStore; close: () => void } {
 }
 
 /** A compile-like thunk with inputs of realistic number: only the names of headers count. */
-export function thunkOf(label: string, inputs: readonly ThunkInput[]): Thunk {
+export function thunkOf(
+  label: string,
+  inputs: readonly ThunkInput[],
+  tags: readonly string[] = ['o'],
+): Thunk {
   return {
     tool: 'gcc',
     toolchain: '0'.repeat(64),
@@ -36,7 +40,7 @@ export function thunkOf(label: string, inputs: readonly ThunkInput[]): Thunk {
     cwd: '',
     inputs,
     absent: [],
-    outputs: [{ tag: 'o', path: `${label}.o` }],
+    outputs: tags.map((tag) => ({ tag, path: `${label}.${tag}` })),
     salt: [],
   };
 }
@@ -45,26 +49,25 @@ export function putThunk(store: LocalStore, thunk: Thunk): ObjectName {
   return store.put(encodeThunk(thunk).bytes, 'T');
 }
 
-/** A worker's answer: one small output made of the thunk's name. */
+/** A worker's answer: every output small and made of its thunk's name. */
 export function answerOf(payload: Uint8Array): Buffer {
   const request = JSON.parse(Buffer.from(payload).toString()) as WorkRequest;
-  const item = request.items[0]!;
-  const bytes = Buffer.from(`output of ${item.name}`);
   const response: WorkResponse = {
-    protocol: 1,
+    protocol: WORKER_PROTOCOL,
     id: request.id,
-    results: [
-      {
-        kind: 'done',
-        name: item.name,
-        exitCode: 0,
-        stdout: '',
-        stderr: '',
-        outputs: [{ tag: 'o', name: nameValue(bytes), inline: bytes.toString('base64') }],
-        undeclaredMisses: [],
-        timings: { fetchMs: 1, layoutMs: 1, runMs: 1, storeMs: 1, cpuMs: 1 },
-      },
-    ],
+    results: request.items.map((item) => ({
+      kind: 'done',
+      name: item.name,
+      exitCode: 0,
+      stdout: '',
+      stderr: '',
+      outputs: (JSON.parse(item.thunk) as { outputs: [string, string][] }).outputs.map(([tag]) => {
+        const bytes = Buffer.from(`${tag} of ${item.name}`);
+        return { tag, name: nameValue(bytes), inline: bytes.toString('base64') };
+      }),
+      undeclaredMisses: [],
+      timings: { fetchMs: 1, layoutMs: 1, runMs: 1, storeMs: 1, cpuMs: 1 },
+    })),
     worker: {
       instance: 'simulated',
       served: 1,
@@ -123,6 +126,7 @@ export function benchEngine(
     health: new RemoteHealth((down) => void failures.push(`${down.reason}: ${down.detail}`)),
     cost: new CostMeter(),
     strict: false,
+    sharesResults: false,
     problem: (reason, subject, detail) => void failures.push(`${reason} ${subject} ${detail}`),
     inFlightMax: ramp.inFlightMax,
   });

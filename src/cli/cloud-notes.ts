@@ -18,6 +18,7 @@ export function lambdaNotes(engine: LambdaEngine, twins: TwinEngine, raced: numb
       `${(cost.billedMs / 1000).toFixed(1)} s billed, ${cost.gbSeconds.toFixed(1)} GB-s; ` +
       `$${cost.usd.toFixed(4)}${cost.estimated > 0 ? `, ${cost.estimated} invocations by our own clock` : ''}`,
   ];
+  if (counts.chained > 0) lines.push(`lambda: ${counts.chained} thunks ran in chains`);
   if (counts.retries.size > 0) lines.push(`lambda: again after ${listed(counts.retries)}`);
   if (counts.local.size > 0) lines.push(`lambda: run here: ${listed(counts.local)}`);
   if (counts.confirmed + counts.disagreed > 0)

@@ -121,6 +121,7 @@ export class Engines {
       health,
       cost,
       strict: choice.strict,
+      sharesResults: choice.remoteUse === 'share',
       problem,
       inFlightMax,
     });
@@ -152,6 +153,7 @@ export class Engines {
     const whole: Engine = {
       label: choice.engine,
       slots: engine.slots,
+      chains: true,
       run: (job, options) => engine.run(job, options),
       close: async () => {
         clearInterval(live);

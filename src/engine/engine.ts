@@ -23,6 +23,16 @@ export interface ForceJob {
   readonly name: ObjectName;
   readonly thunk: Thunk;
   readonly placement: Placement;
+  /** What can run as soon as this has, each reading the one before: for engines with `chains`, which may run any beginning of it. */
+  readonly followers?: readonly Follower[];
+}
+
+/** A thunk whose inputs are values but for outputs of the job before it, which are called by that one's name. */
+export interface Follower extends ForceJob {
+  /** Names it may turn out to have, with all inputs values, whose results are at hand: then it is not to run. */
+  readonly known: readonly ObjectName[];
+  /** Nobody else wants what the job before it makes: that may stay where it was made. */
+  readonly alone: boolean;
 }
 
 export interface OutputValue {
@@ -40,6 +50,16 @@ export interface RunDone {
   readonly outputs: readonly OutputValue[];
   readonly wallMs: number;
   readonly cpuMs: number;
+  /** The outputs are known by name and stored nowhere; only where a follower that is `alone` has run. */
+  readonly withheld?: true;
+  /** Good runs of the first followers, in order. */
+  readonly also?: readonly FollowerDone[];
+}
+
+export interface FollowerDone {
+  /** Of the thunk with all inputs values. */
+  readonly name: ObjectName;
+  readonly run: RunDone;
 }
 
 export type RunFailureReason =
@@ -81,6 +101,8 @@ export interface Engine {
   readonly label: string;
   /** Jobs worth running at once. */
   readonly slots: number;
+  /** It can make use of a job's followers. */
+  readonly chains?: boolean;
   run(job: ForceJob, options: { readonly signal: AbortSignal }): Promise<RunOutcome>;
   close(): Promise<void>;
 }

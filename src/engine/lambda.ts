@@ -2,7 +2,7 @@
 // checked before they are believed, and what the cloud cannot or must not decide runs on the local engine.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nameValue, type ObjectName, parseRef } from '../ir/name.ts';
+import { isValue, nameValue, type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import { encodeThunk } from '../ir/thunk.ts';
 import type { LocalStore } from '../store/local.ts';
 import { RemoteError, type RemoteStore } from '../store/remote.ts';
@@ -10,11 +10,12 @@ import {
   type StoredMessage,
   WORKER_PROTOCOL,
   type WorkFailed,
+  type WorkItem,
   type WorkRequest,
 } from '../worker/messages.ts';
 import { readAnswer } from './answers.ts';
 import type { CostCounts, CostMeter } from './cost.ts';
-import type { Engine, ForceJob, RunOutcome } from './engine.ts';
+import type { Engine, Follower, ForceJob, RunOutcome } from './engine.ts';
 import { type InvokeRejected, type Invoker, LAMBDA_PAYLOAD_BYTES_MAX } from './invoker.ts';
 import { failed } from './local.ts';
 import type { Ramp } from './ramp.ts';
@@ -60,6 +61,8 @@ export interface LambdaEngineOptions {
   readonly cost: CostMeter;
   /** Fail rather than run locally what the cloud did not do. */
   readonly strict: boolean;
+  /** Others take results from the store: what does not come back from a chain is kept there for them. */
+  readonly sharesResults: boolean;
   /** Something a person should know, once for each subject. */
   readonly problem: (reason: string, subject: string, detail: string, advice: string) => void;
   readonly inFlightMax: number;
@@ -71,6 +74,10 @@ export type ThunkClass = 'compile' | 'link';
 export const TIMEOUT_MS: Readonly<Record<ThunkClass, number>> = { compile: 300_000, link: 600_000 };
 /** On top of the tool's own time: fetching, storing, a cold start, the way. */
 const AROUND_MS = 60_000;
+/** A function runs for 15 minutes at most. */
+const INVOCATION_MS_MAX = 900_000;
+/** Bytes that would have to go up for followers before the first thunk of a chain can start: alone they go up while it runs. */
+const CHAIN_NEW_BYTES_MAX = 1024 * 1024;
 /** Runs of a thunk that came to no end, for reasons that are the instance's. */
 const ATTEMPTS_MAX = 5;
 /** 429s of one thunk before it goes to the local engine; with the backoff below more than two minutes. */
@@ -88,6 +95,8 @@ const REQUEST_BYTES_MAX = LAMBDA_PAYLOAD_BYTES_MAX - 64 * 1024;
 export interface LambdaCounts {
   /** Results used. */
   done: number;
+  /** Of these in a request with others. */
+  chained: number;
   /** Invocations again, by what ended the one before. */
   readonly retries: Map<string, number>;
   /** Thunks that ran here instead, by why. */
@@ -121,6 +130,19 @@ export function backoffMs(failures: number): number {
   return Math.random() * Math.min(BACKOFF_MS_MAX, BACKOFF_BASE_MS * 2 ** failures);
 }
 
+/** A job, or one of its followers, and what it runs with. */
+interface Link {
+  readonly job: ForceJob;
+  readonly toolchain: CapturedToolchain;
+}
+
+/** What is to be sent; the first is the job itself, the others its followers. */
+interface Chain {
+  readonly id: string;
+  readonly first: Link;
+  readonly rest: readonly (Link & { readonly job: Follower })[];
+}
+
 /** What one try came to. */
 type Try =
   | { readonly kind: 'over'; readonly outcome: RunOutcome }
@@ -129,14 +151,18 @@ type Try =
   /** The instance's fault: counted against ATTEMPTS_MAX. */
   | { readonly kind: 'again'; readonly why: string; readonly bigger?: boolean }
   | { readonly kind: 'throttled'; readonly afterMs: number | undefined }
+  /** Not with followers: without them at once. */
+  | { readonly kind: 'alone' }
   /** The network or the store: bounded by the outage's length. */
   | { readonly kind: 'outage'; readonly why: string };
 
 export class LambdaEngine implements Engine {
   readonly label = 'lambda';
+  readonly chains = true;
   readonly slots: number;
   readonly counts: LambdaCounts = {
     done: 0,
+    chained: 0,
     retries: new Map(),
     local: new Map(),
     confirmed: 0,
@@ -173,12 +199,15 @@ export class LambdaEngine implements Engine {
     let attempts = 0;
     let throttles = 0;
     let outages = 0;
+    let followers = job.followers ?? [];
     for (;;) {
-      const tried = await this.#try(job, size, ending);
+      const tried = await this.#try(job, followers, size, ending);
       if (signal.aborted) return failed('cancelled', 'taken back');
       const down = health.down();
       if (down && tried.kind !== 'over' && tried.kind !== 'confirm')
         return this.#atHome(job, signal, down.reason, down.detail);
+      // Whatever went wrong in company is not to go wrong twice: what did not run at all keeps its followers.
+      if (tried.kind === 'again' || tried.kind === 'alone') followers = [];
       let delayMs: number;
       switch (tried.kind) {
         case 'over':
@@ -203,6 +232,8 @@ export class LambdaEngine implements Engine {
             return this.#atHome(job, signal, tried.why, `${attempts} invocations came to no end`);
           delayMs = backoffMs(attempts - 1);
           break;
+        case 'alone':
+          continue;
         case 'throttled':
           bump(this.counts.retries, 'throttled');
           if (++throttles >= THROTTLES_MAX)
@@ -259,8 +290,22 @@ export class LambdaEngine implements Engine {
     return offered;
   }
 
-  async #try(job: ForceJob, size: number, signal: AbortSignal): Promise<Try> {
-    const fn = this.#o.functions[size]!;
+  /** The followers that can go along, in order. */
+  async #along(followers: readonly Follower[]): Promise<Chain['rest']> {
+    const rest: (Link & { readonly job: Follower })[] = [];
+    let newBytes = 0;
+    for (const job of followers) {
+      for (const { name } of wantedOf(job)) if (!this.#o.uploads.known(name)) newBytes += sizeOf(name);
+      if (newBytes > CHAIN_NEW_BYTES_MAX) break;
+      // What is wrong with its toolchain is said when it comes alone.
+      const toolchain = await this.#fitting(job).catch(() => undefined);
+      if (!toolchain || 'localOnly' in toolchain) break;
+      rest.push({ job, toolchain });
+    }
+    return rest;
+  }
+
+  async #try(job: ForceJob, followers: readonly Follower[], size: number, signal: AbortSignal): Promise<Try> {
     let toolchain: CapturedToolchain | LocalOnly;
     try {
       toolchain = await this.#fitting(job);
@@ -272,18 +317,26 @@ export class LambdaEngine implements Engine {
       bump(this.counts.local, toolchain.localOnly);
       return { kind: 'over', outcome: await this.#o.local.run(job, { signal }) };
     }
-    const id = `${this.#idPrefix}-${this.#serial++}`;
+    const chain: Chain = {
+      id: `${this.#idPrefix}-${this.#serial++}`,
+      first: { job, toolchain },
+      rest: await this.#along(followers),
+    };
+    const links = [chain.first, ...chain.rest];
+    const fn = this.#o.functions[Math.max(size, ...links.map((l) => this.#o.functionOf[classOf(l.job)]))]!;
     try {
-      await unlessAborted(this.#offer(toolchain), signal);
+      await unlessAborted(Promise.all(links.map((l) => this.#offer(l.toolchain))), signal);
       const inline = await unlessAborted(
-        this.#o.uploads.provide(wantedOf(job), INLINE_INPUT_BYTES_MAX),
+        this.#o.uploads.provide(
+          links.flatMap((l) => wantedOf(l.job)),
+          INLINE_INPUT_BYTES_MAX,
+        ),
         signal,
       );
-      const timeoutMs = TIMEOUT_MS[classOf(job)];
-      const payload = await this.#payload(job, id, toolchain, inline, timeoutMs);
+      const payload = await this.#payload(chain, inline);
       if (!(await fn.ramp.acquire(signal))) return { kind: 'outage', why: 'cancelled' };
       try {
-        return await this.#invoke(job, id, fn, payload, toolchain, timeoutMs + AROUND_MS, signal);
+        return await this.#invoke(chain, fn, payload, signal);
       } finally {
         fn.ramp.release();
       }
@@ -294,36 +347,32 @@ export class LambdaEngine implements Engine {
     }
   }
 
-  async #payload(
-    job: ForceJob,
-    id: string,
-    toolchain: CapturedToolchain,
-    inline: Readonly<Record<string, string>>,
-    timeoutMs: number,
-  ): Promise<Buffer> {
-    const { placement } = job;
+  #internal(next: Chain['rest'][number] | undefined): WorkItem['internal'] {
+    if (!next?.job.alone) return undefined;
+    return this.#o.sharesResults ? 'stored' : 'kept';
+  }
+
+  async #payload({ id, first, rest }: Chain, inline: Readonly<Record<string, string>>): Promise<Buffer> {
+    const links = [first, ...rest];
     const request: WorkRequest = {
       protocol: WORKER_PROTOCOL,
       id,
-      toolchain: toolchain.manifest,
+      toolchain: first.toolchain.manifest,
       remote: this.#o.remote.address,
-      packs: this.#o.remote.hints([
-        ...toolchain.blobs.map((b) => b.name),
-        ...job.thunk.inputs.map((i) => i.name as ObjectName),
-      ]),
+      packs: this.#o.remote.hints(
+        links.flatMap((l) => [...l.toolchain.blobs, ...wantedOf(l.job)].map((b) => b.name)),
+      ),
       items: [
-        {
-          name: job.name,
-          thunk: encodeThunk(job.thunk).bytes.toString('utf8'),
-          realTool: placement.realTool,
-          cwd: placement.cwd,
-          pwd: placement.pwd,
-          searchPath: placement.searchPath,
-        },
+        itemOf(first, this.#internal(rest[0])),
+        ...rest.map((link, i) => ({
+          ...itemOf(link, this.#internal(rest[i + 1])),
+          toolchain: link.toolchain.manifest,
+          ...(link.job.known.length > 0 ? { known: link.job.known } : {}),
+        })),
       ],
       inline,
       inlineBytesMax: INLINE_OUTPUT_BYTES_MAX,
-      timeoutMs,
+      timeoutMs: Math.max(...links.map((l) => TIMEOUT_MS[classOf(l.job)])),
     };
     const bytes = Buffer.from(JSON.stringify(request));
     if (bytes.length <= REQUEST_BYTES_MAX) return bytes;
@@ -333,19 +382,16 @@ export class LambdaEngine implements Engine {
     return Buffer.from(JSON.stringify(message));
   }
 
-  async #invoke(
-    job: ForceJob,
-    id: string,
-    fn: LambdaFunction,
-    payload: Buffer,
-    toolchain: CapturedToolchain,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<Try> {
+  async #invoke(chain: Chain, fn: LambdaFunction, payload: Buffer, signal: AbortSignal): Promise<Try> {
     const { cost, health } = this.#o;
+    const links = [chain.first, ...chain.rest];
+    const toolsMs = links.reduce((sum, l) => sum + TIMEOUT_MS[classOf(l.job)], 0);
+    const timeoutMs = Math.min(toolsMs + AROUND_MS, INVOCATION_MS_MAX);
     const hold =
       cost.reserve(timeoutMs, fn.memoryMb) ?? (await cost.reserveInTurn(timeoutMs, fn.memoryMb, signal));
     if (!hold && signal.aborted) return { kind: 'outage', why: 'cancelled' };
+    // The worst of several may be too much where that of one is not.
+    if (!hold && chain.rest.length > 0) return { kind: 'alone' };
     if (!hold) {
       health.giveUp(
         'budget',
@@ -377,7 +423,7 @@ export class LambdaEngine implements Engine {
       case 'answered':
         hold.settle(end.billing, end.payload.length);
         if (end.billing.initMs > 0) this.counts.coldStarts++;
-        return this.#answered(end.payload, id, job, toolchain);
+        return this.#answered(end.payload, chain);
     }
   }
 
@@ -433,10 +479,13 @@ export class LambdaEngine implements Engine {
     }
   }
 
-  async #answered(payload: Buffer, id: string, job: ForceJob, toolchain: CapturedToolchain): Promise<Try> {
-    const answer = await readAnswer(await this.#opened(payload), id, job, {
+  async #answered(payload: Buffer, { id, first, rest }: Chain): Promise<Try> {
+    const { job, toolchain } = first;
+    const followers = rest.map((l) => l.job);
+    const answer = await readAnswer(await this.#opened(payload), id, job, followers, {
       store: this.#o.store,
       remote: this.#o.remote,
+      withheldIsStored: this.#o.sharesResults,
     });
     if (answer.kind === 'refused') {
       this.#o.problem(
@@ -458,9 +507,14 @@ export class LambdaEngine implements Engine {
     this.counts.workerMemoryBytesMax = Math.max(this.counts.workerMemoryBytesMax, worker.memoryMaxBytes);
     this.#o.cost.worker(worker.fetchedBlobs, 0);
     switch (answer.kind) {
-      case 'done':
-        this.counts.done++;
+      case 'done': {
+        const ran = 1 + (answer.run.also?.length ?? 0);
+        this.counts.done += ran;
+        if (ran > 1) this.counts.chained += ran;
         return { kind: 'over', outcome: answer.run };
+      }
+      case 'withheld':
+        return { kind: 'alone' };
       case 'exited':
         return { kind: 'confirm', exitCode: answer.exitCode };
       case 'undeclared':
@@ -536,11 +590,27 @@ export class LambdaEngine implements Engine {
   }
 }
 
-function wantedOf(job: ForceJob): Wanted[] {
-  return job.thunk.inputs.map((i) => ({
-    name: i.name as ObjectName,
-    absPath: i.path.startsWith('/') ? i.path : `${job.placement.cwd}/${i.path}`,
-  }));
+/** What workers must find of its inputs. */
+function wantedOf({ thunk, placement }: ForceJob): Wanted[] {
+  return thunk.inputs
+    .filter((i) => isValue(i.name))
+    .map((i) => ({
+      name: i.name as ObjectName,
+      absPath: i.path.startsWith('/') ? i.path : `${placement.cwd}/${i.path}`,
+    }));
+}
+
+function itemOf({ job }: Link, internal: WorkItem['internal']): WorkItem {
+  const { realTool, cwd, pwd, searchPath } = job.placement;
+  return {
+    name: job.name,
+    thunk: encodeThunk(job.thunk).bytes.toString('utf8'),
+    realTool,
+    cwd,
+    pwd,
+    searchPath,
+    ...(internal ? { internal } : {}),
+  };
 }
 
 /** Object names in a line of text. */

@@ -38,6 +38,7 @@ export class Durations {
 export class TwinEngine implements Engine {
   readonly label: string;
   readonly slots: number;
+  readonly chains: boolean;
   readonly #inner: Engine;
   readonly #spare: () => Engine;
   readonly #durations: Readonly<Record<ThunkClass, Durations>> = {
@@ -55,6 +56,7 @@ export class TwinEngine implements Engine {
     this.#spare = spare;
     this.label = inner.label;
     this.slots = inner.slots;
+    this.chains = inner.chains === true;
   }
 
   async run(job: ForceJob, options: { readonly signal: AbortSignal }): Promise<RunOutcome> {
@@ -134,12 +136,14 @@ export interface RacingParts {
 export class RacingEngine implements Engine {
   readonly label = 'lambda,local';
   readonly slots: number;
+  readonly chains: boolean;
   readonly #p: RacingParts;
   ranHere = 0;
 
   constructor(parts: RacingParts) {
     this.#p = parts;
     this.slots = parts.remote.slots + parts.local.slots;
+    this.chains = parts.remote.chains === true;
   }
 
   run(job: ForceJob, options: { readonly signal: AbortSignal }): Promise<RunOutcome> {

@@ -30,6 +30,7 @@ function isShareable(job: ForceJob): boolean {
 export class SharedEngine implements Engine {
   readonly label: string;
   readonly slots: number;
+  readonly chains: boolean;
   readonly counts = { taken: 0, offered: 0, damaged: 0, kept: 0 };
   readonly #o: SharedEngineOptions;
   readonly #offers = new Set<Promise<void>>();
@@ -39,6 +40,7 @@ export class SharedEngine implements Engine {
     this.#o = options;
     this.label = options.inner.label;
     this.slots = options.inner.slots;
+    this.chains = options.inner.chains === true;
   }
 
   async run(job: ForceJob, options: { readonly signal: AbortSignal }): Promise<RunOutcome> {
@@ -48,8 +50,10 @@ export class SharedEngine implements Engine {
       if (found) return found;
     }
     const outcome = await this.#o.inner.run(job, options);
-    if (shareable && !this.#o.readOnly && outcome.kind === 'done' && outcome.exitCode === 0)
-      this.#offer(job, outcome);
+    if (this.#o.readOnly || outcome.kind !== 'done' || outcome.exitCode !== 0) return outcome;
+    if (shareable) this.#offer(job.name, outcome);
+    for (const [i, { name, run }] of (outcome.also ?? []).entries())
+      if (isShareable(job.followers![i]!)) this.#offer(name, run);
     return outcome;
   }
 
@@ -92,7 +96,7 @@ export class SharedEngine implements Engine {
   }
 
   /** The build does not wait for it; `flush` does. */
-  #offer(job: ForceJob, run: RunDone): void {
+  #offer(thunk: ObjectName, run: RunDone): void {
     if (this.#troubles >= TROUBLES_MAX || this.#offers.size >= OFFERS_MAX) {
       this.counts.kept++;
       return;
@@ -112,7 +116,7 @@ export class SharedEngine implements Engine {
       await remote.putAll(blobs);
       if (!run.outputs.every(({ name }) => remote.known(name))) return;
       const { outputs, stdout, stderr, wallMs } = run;
-      await remote.putReduction({ thunk: job.name, outputs, exitCode: 0, stdout, stderr, wallMs });
+      await remote.putReduction({ thunk, outputs, exitCode: 0, stdout, stderr, wallMs });
       this.counts.offered++;
     })()
       .catch((error: unknown) => {

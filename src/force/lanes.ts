@@ -81,7 +81,7 @@ export class Lanes {
       const at = this.#turn++ % this.#all.length;
       const own = this.#all[at]!;
       if (own.running >= own.jobs) continue;
-      const node = own.queue.shift((n) => n.state === 'ready' && this.#isIn(n, own));
+      const node = own.queue.shift((n) => n.state === 'ready' && this.isIn(n, own));
       if (!node) continue;
       this.#ready--;
       return { node, lane: own };
@@ -89,7 +89,8 @@ export class Lanes {
     return undefined;
   }
 
-  #isIn(node: ForceNode, own: Lane): boolean {
+  /** Does it stand in this lane, whether or not it is ready? */
+  isIn(node: ForceNode, own: Lane): boolean {
     for (const owner of node.owners) if (this.#of(owner) === own) return true;
     return false;
   }

@@ -43,6 +43,20 @@ export type Failure =
   | { readonly kind: 'engine'; readonly run: RunFailed }
   | { readonly kind: 'dependency'; readonly on: ObjectName };
 
+/** Where outputs are known by name only. */
+export type ChainState =
+  /** nobody has asked for it yet, so it does not run */
+  | 'parked'
+  /** done; who wants the bytes runs it again */
+  | 'hollow'
+  /** somebody wants its outputs who was not there when it ran in a chain: it runs without one */
+  | 'unchained';
+
+export interface MemoFound extends Reduction {
+  /** It ran in one go with the one before it: CPU milliseconds. */
+  readonly aheadCpuMs?: number;
+}
+
 export interface ForceNode {
   readonly name: ObjectName;
   state: NodeState;
@@ -71,8 +85,9 @@ export interface ForceNode {
   tries: number;
   /** The host is writing its artifacts back. */
   settling: Promise<void> | undefined;
-  /** Found when it was loaded; used up at once. */
-  memo: Reduction | undefined;
+  /** Found when it was loaded, or come along with the one before it; used up when it is ready. */
+  memo: MemoFound | undefined;
+  chain: ChainState | undefined;
   loadError: string | undefined;
   /** It came to its values without a run. */
   memoHit: boolean | undefined;

@@ -1,10 +1,19 @@
 // Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
-import type { Engine, Placement, RunDone } from '../engine/engine.ts';
+import type { Engine, Placement, RunDone, RunOutcome } from '../engine/engine.ts';
+import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
 import type { Reduction, Store } from '../store/store.ts';
+import {
+  type ChainLink,
+  type ChainParts,
+  chainOf,
+  reductionOf,
+  soleDependent,
+  takeFollowers,
+} from './chain.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { type Failure, type ForceNode, outputOf, transition } from './node.ts';
 
@@ -13,6 +22,10 @@ export interface ReductorHost {
   /** Where the nodes run that a session pays for; '': those of nobody in particular. */
   engineFor(owner: string): Engine;
   placementOf(thunk: ObjectName): Placement | undefined;
+  /** Somebody but other thunks is to get the outputs: they are promised at some path. */
+  isPromised?(thunk: ObjectName): boolean;
+  /** The thunk that made what this one makes when it was last made. */
+  before?(thunk: ObjectName): ObjectName | undefined;
   /** Milliseconds a thunk took when it last ran, as far as that is known; without it the bytes it reads stand for them. */
   expectedMs?(thunk: ObjectName): number | undefined;
   /** The node has its outputs; dependents start when this is done. */
@@ -42,6 +55,13 @@ const SOURCE_FACTOR = 10;
 
 const NO_BYTES = Buffer.alloc(0);
 const NO_NAMES: readonly ObjectName[] = [];
+
+interface AddOptions {
+  readonly urgent?: boolean;
+  readonly thunk?: Thunk | undefined;
+  /** Somebody waits for its outputs, or will: not so for one that was met in a build and is not looked at yet. */
+  readonly wanted?: boolean;
+}
 
 export class Reductor {
   readonly #host: ReductorHost;
@@ -83,28 +103,22 @@ export class Reductor {
     return this.#lanes.ready + this.#inFlight;
   }
 
+  /** What is known of a thunk; nothing of one whose outputs are stored nowhere. */
   node(name: ObjectName): ForceNode | undefined {
-    return this.#nodes.get(name);
+    const node = this.#nodes.get(name);
+    return node?.chain === 'hollow' ? undefined : node;
   }
 
   /** Brings `name` and what it needs into the graph and starts what can start. */
-  add(
-    name: ObjectName,
-    owner: string,
-    options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
-  ): ForceNode {
-    const root = this.#load(name, owner, options.urgent === true, options.thunk);
+  add(name: ObjectName, owner: string, options: AddOptions = {}): ForceNode {
+    const root = this.#load(name, owner, options);
     this.#pump();
     return root;
   }
 
   /** Waits until the node is done, failed or cancelled. */
-  force(
-    name: ObjectName,
-    owner: string,
-    options: { readonly urgent?: boolean; readonly thunk?: Thunk } = {},
-  ): Promise<ForceNode> {
-    const node = this.add(name, owner, options);
+  force(name: ObjectName, owner: string, options: Omit<AddOptions, 'wanted'> = {}): Promise<ForceNode> {
+    const node = this.add(name, owner, { ...options, wanted: true });
     if (node.state === 'done' || node.state === 'failed' || node.state === 'cancelled')
       return node.settling ? node.settling.then(() => node) : Promise.resolve(node);
     return new Promise((resolve) => {
@@ -113,13 +127,23 @@ export class Reductor {
     });
   }
 
-  #load(rootName: ObjectName, owner: string, urgent: boolean, given: Thunk | undefined): ForceNode {
+  #load(
+    rootName: ObjectName,
+    owner: string,
+    { urgent = false, thunk: given, wanted = false }: AddOptions,
+  ): ForceNode {
     const stack: ObjectName[] = [rootName];
     const fresh: ForceNode[] = [];
+    const called: ForceNode[] = [];
     while (stack.length > 0) {
       const name = stack.pop()!;
       const known = this.#nodes.get(name);
-      if (known !== undefined && known.state !== 'failed' && known.state !== 'cancelled') {
+      if (
+        known !== undefined &&
+        known.state !== 'failed' &&
+        known.state !== 'cancelled' &&
+        known.chain !== 'hollow'
+      ) {
         const news = !known.owners.has(owner);
         if (news) known.owners = new Set(known.owners).add(owner);
         const rises = urgent && !known.urgent;
@@ -127,6 +151,7 @@ export class Reductor {
         if ((news || rises) && known.state === 'ready') this.#lanes.again(known);
         // What it needs becomes this owner's and as urgent too.
         if ((news || rises) && known.state === 'waiting') stack.push(...known.deps);
+        if (known.chain === 'parked' && (wanted || name !== rootName)) called.push(known);
         continue;
       }
       const node: ForceNode = {
@@ -149,16 +174,19 @@ export class Reductor {
         tries: 0,
         settling: undefined,
         memo: undefined,
+        chain: undefined,
         loadError: undefined,
         memoHit: undefined,
       };
       this.#nodes.set(name, node);
       fresh.push(node);
-      const memo = this.#host.store.reduction(name);
-      if (memo) {
+      const { store } = this.#host;
+      const memo = store.reduction(name, 'names');
+      if (memo?.outputs.every((o) => store.has(o.name))) {
         node.memo = memo;
         continue;
       }
+      if (memo && name === rootName && !wanted) node.chain = 'parked';
       try {
         const thunk = name === rootName && given ? given : this.#read(name);
         if (this.#held < THUNKS_HELD_MAX) {
@@ -190,6 +218,10 @@ export class Reductor {
         this.#fail(node, unreadable(node.name, node.loadError));
       } else if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
+    for (const node of called) {
+      node.chain = undefined;
+      if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
+    }
     return this.#nodes.get(rootName)!;
   }
 
@@ -206,6 +238,14 @@ export class Reductor {
     return thunk;
   }
 
+  #tryRead(name: ObjectName): Thunk | undefined {
+    try {
+      return this.#host.store.read(name, decodeThunk);
+    } catch {
+      return undefined;
+    }
+  }
+
   #drop(node: ForceNode): void {
     if (node.thunk) this.#held--;
     node.thunk = undefined;
@@ -213,6 +253,7 @@ export class Reductor {
   }
 
   #becomeReady(node: ForceNode): void {
+    if (node.chain === 'parked') return;
     // A dependency that had failed before this node came in.
     const bad = node.deps.find((d) => this.#nodes.get(d)?.state !== 'done');
     if (bad) {
@@ -241,6 +282,12 @@ export class Reductor {
 
   #start(node: ForceNode, lane: Lane): void {
     node.state = transition(node.state, 'start');
+    if (node.memo) {
+      const { aheadCpuMs } = node.memo;
+      if (aheadCpuMs !== undefined) this.#host.started(node);
+      this.#finish(node, node.memo, aheadCpuMs === undefined ? 'memoized' : 'ran', aheadCpuMs ?? 0);
+      return;
+    }
     let full: Thunk;
     try {
       full = node.thunk ?? this.#read(node.name);
@@ -268,6 +315,7 @@ export class Reductor {
         return;
       }
     }
+    if (this.#passOver(node, name, lane)) return;
     this.#running.set(name, []);
     node.placement ??= this.#host.placementOf(node.name);
     if (!node.placement) {
@@ -284,35 +332,54 @@ export class Reductor {
     this.#inFlight++;
     lane.running++;
     this.#host.started(node);
-    this.#host
-      .engineFor(lane.owner)
-      .run({ name, thunk, placement: node.placement }, { signal: abort.signal })
-      .then(
-        (outcome) => {
-          this.#inFlight--;
-          lane.running--;
-          this.#aborts.delete(node.name);
-          this.#over(node, name, outcome);
-          this.#pump();
-        },
-        (error: unknown) => {
-          this.#inFlight--;
-          lane.running--;
-          this.#aborts.delete(node.name);
-          const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-          this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
-          this.#pump();
-        },
-      );
+    const engine = this.#host.engineFor(lane.owner);
+    const chain = engine.chains ? chainOf(node, name, this.#chainParts(lane)) : [];
+    const followers = chain.map((link) => link.follower);
+    const job = { name, thunk, placement: node.placement };
+    engine.run(followers.length > 0 ? { ...job, followers } : job, { signal: abort.signal }).then(
+      (outcome) => {
+        this.#inFlight--;
+        lane.running--;
+        this.#aborts.delete(node.name);
+        this.#over(node, name, outcome, chain);
+        this.#pump();
+      },
+      (error: unknown) => {
+        this.#inFlight--;
+        lane.running--;
+        this.#aborts.delete(node.name);
+        const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
+        this.#pump();
+      },
+    );
   }
 
-  #over(node: ForceNode, reducedName: ObjectName, outcome: Awaited<ReturnType<Engine['run']>>): void {
+  #over(
+    node: ForceNode,
+    reducedName: ObjectName,
+    outcome: RunOutcome,
+    chain: readonly ChainLink[] = [],
+  ): void {
     if (node.state === 'cancelled') {
       this.#shared(reducedName, (n) => this.#again(n));
       return;
     }
     if (outcome.kind === 'done' && outcome.exitCode === 0) {
-      const reduction: Reduction = { ...outcome, thunk: reducedName, exitCode: 0 };
+      const taken = takeFollowers(chain, reducedName, outcome, (n, name, run) =>
+        this.#ranAhead(n, name, run),
+      );
+      if (outcome.withheld) {
+        const others = this.#running.get(reducedName)?.length ?? 0;
+        if (taken === 0 || others > 0 || this.#isWanted(node) || soleDependent(node) !== chain[0]?.node) {
+          node.chain = 'unchained';
+          this.#shared(reducedName, (n) => this.#again(n));
+          this.#again(node);
+          return;
+        }
+        node.chain = 'hollow';
+      }
+      const reduction = reductionOf(reducedName, outcome);
       this.#host.store.putReduction(reduction);
       if (reducedName !== node.name) this.#remember(node, reduction);
       this.#finish(node, reduction, 'ran', outcome.cpuMs);
@@ -332,6 +399,54 @@ export class Reductor {
       outcome.kind === 'done' ? { kind: 'tool', run: outcome as RunDone } : { kind: 'engine', run: outcome };
     this.#fail(node, failure);
     this.#shared(reducedName, (n) => this.#fail(n, failure));
+  }
+
+  #chainParts(lane: Lane): ChainParts {
+    const { store } = this.#host;
+    return {
+      isPaid: (node) => this.#lanes.isIn(node, lane),
+      isWanted: (first) => this.#isWanted(first),
+      thunkOf: (node) => node.thunk ?? this.#tryRead(node.name),
+      placementOf: (thunk) => this.#host.placementOf(thunk),
+      valueOf: (ref) => outputOf(this.#nodes.get(baseName(ref)), tagOf(ref)),
+      before: (thunk) => {
+        const before = this.#host.before?.(thunk);
+        return before && this.#tryRead(before);
+      },
+      named: (thunk) => store.reduction(thunk, 'names'),
+    };
+  }
+
+  /** Its outputs are known by name only, and the one thunk that wants them has run on them before: neither runs again. */
+  #passOver(node: ForceNode, name: ObjectName, lane: Lane): boolean {
+    if (!soleDependent(node) || this.#isWanted(node)) return false;
+    const { store } = this.#host;
+    const named = store.reduction(name, 'names');
+    const [next] = named ? chainOf(node, name, this.#chainParts(lane)) : [];
+    const reduced = named && next && new Made(name, named.outputs).nameOf(next.follower);
+    const memo = reduced && store.reduction(reduced);
+    if (!memo) return false;
+    this.#remember(next.node, memo);
+    next.node.memo = memo;
+    if (name !== node.name) this.#remember(node, named);
+    node.chain = 'hollow';
+    this.#finish(node, named, 'memoized', 0);
+    return true;
+  }
+
+  /** By somebody who is no thunk. */
+  #isWanted(node: ForceNode): boolean {
+    return node.waiters !== undefined || this.#host.isPromised?.(node.name) === true;
+  }
+
+  /** A result that came along with another's: it waits with its node until the inputs are in place. */
+  #ranAhead(node: ForceNode, name: ObjectName, run: RunDone): void {
+    const known = this.#host.store.reduction(name);
+    const reduction = known ?? reductionOf(name, run);
+    if (!known) this.#host.store.putReduction(reduction);
+    this.#remember(node, reduction);
+    if (node.state !== 'waiting') return;
+    node.memo = known ?? { ...reduction, aheadCpuMs: run.cpuMs };
   }
 
   #shared(reducedName: ObjectName, each: (node: ForceNode) => void): void {
@@ -410,6 +525,11 @@ export class Reductor {
         node.owners = others;
         continue;
       }
+      if (node.chain === 'parked') {
+        this.#drop(node);
+        this.#nodes.delete(node.name);
+        continue;
+      }
       const wasRunning = node.state === 'running';
       const wasReady = node.state === 'ready';
       node.state = transition(node.state, 'cancel');
@@ -424,7 +544,12 @@ export class Reductor {
   /** Forgets what is at its end, so that a long-lived server does not grow. */
   forget(): void {
     for (const [name, node] of this.#nodes) {
-      if ((node.state === 'done' && !node.settling) || node.state === 'failed' || node.state === 'cancelled')
+      if (
+        node.chain === 'parked' ||
+        (node.state === 'done' && !node.settling) ||
+        node.state === 'failed' ||
+        node.state === 'cancelled'
+      )
         this.#nodes.delete(name);
     }
   }

@@ -61,7 +61,16 @@ export class Forcer implements ReductorHost {
 
   expectedMs(thunk: ObjectName): number | undefined {
     const path = this.#p.journal.pathsOf(thunk)[0];
-    return path === undefined ? undefined : this.#p.history.lastMs(path);
+    return path === undefined ? undefined : this.#p.history.lastRun(path)?.ms;
+  }
+
+  isPromised(thunk: ObjectName): boolean {
+    return this.#p.journal.pathsOf(thunk).length > 0;
+  }
+
+  before(thunk: ObjectName): ObjectName | undefined {
+    const path = this.#p.journal.pathsOf(thunk)[0];
+    return path === undefined ? undefined : (this.#p.history.lastRun(path)?.thunk as ObjectName | undefined);
   }
 
   #owners(node: ForceNode): Session[] {
@@ -99,7 +108,13 @@ export class Forcer implements ReductorHost {
       cpuMs,
     });
     for (const path of this.#p.journal.pathsOf(node.name))
-      this.#p.history.note({ path, thunk: node.name, how, wallMs: node.wallMs });
+      this.#p.history.note({
+        path,
+        thunk: node.name,
+        how,
+        wallMs: node.wallMs,
+        ...(how === 'ran' ? { cpuMs } : {}),
+      });
   }
 
   /** One writer at a time for a path: a placeholder that replaces another must not be overwritten by the other's value. */

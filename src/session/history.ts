@@ -7,6 +7,8 @@ export interface HistoryRecord {
   readonly thunk?: string;
   readonly how: 'ran' | 'memoized' | 'bypass' | 'deferred' | 'moved' | 'gone';
   readonly wallMs?: number;
+  /** User and system time of the run. */
+  readonly cpuMs?: number;
   readonly reason?: string;
   readonly detail?: string;
   readonly command?: string;
@@ -18,19 +20,24 @@ const FLUSH_MS = 200;
 /** Lines held before they are written without waiting. */
 const HELD_MAX = 500;
 
-/** Paths whose durations are kept. */
-const DURATIONS_MAX = 200_000;
+/** Paths whose last runs are kept. */
+const RUNS_MAX = 200_000;
 
-function keepDuration(lastMs: Map<string, number>, record: HistoryRecord): void {
-  if (record.how !== 'ran' || record.wallMs === undefined) return;
-  if (lastMs.size < DURATIONS_MAX || lastMs.has(record.path)) lastMs.set(record.path, record.wallMs);
+interface LastRun {
+  readonly ms: number;
+  readonly thunk: string | undefined;
+}
+
+function keepRun(lastRuns: Map<string, LastRun>, { how, path, wallMs, thunk }: HistoryRecord): void {
+  if (how !== 'ran' || wallMs === undefined) return;
+  if (lastRuns.size < RUNS_MAX || lastRuns.has(path)) lastRuns.set(path, { ms: wallMs, thunk });
 }
 
 export class History {
   readonly #file: string;
   #held: string[] = [];
-  /** Milliseconds of the last real run by path; read from the file when somebody asks first. */
-  #lastMs: Map<string, number> | undefined;
+  /** The last real run by path; read from the file when somebody asks first. */
+  #lastRuns: Map<string, LastRun> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(file: string) {
@@ -38,17 +45,17 @@ export class History {
   }
 
   note(record: HistoryRecord): void {
-    if (this.#lastMs) keepDuration(this.#lastMs, record);
+    if (this.#lastRuns) keepRun(this.#lastRuns, record);
     this.#held.push(JSON.stringify({ ...record, at: Date.now() }));
     if (this.#held.length >= HELD_MAX) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
   }
 
-  /** How long what makes this path took when it last ran. */
-  lastMs(path: string): number | undefined {
-    if (!this.#lastMs) {
+  /** What made this path when that last ran, and how long it took. */
+  lastRun(path: string): LastRun | undefined {
+    if (!this.#lastRuns) {
       this.flush();
-      this.#lastMs = new Map();
+      this.#lastRuns = new Map();
       let text = '';
       try {
         text = readFileSync(this.#file, 'utf8');
@@ -58,13 +65,13 @@ export class History {
       for (const line of text.split('\n')) {
         if (!line.includes('"how":"ran"')) continue;
         try {
-          keepDuration(this.#lastMs, JSON.parse(line) as HistoryRecord);
+          keepRun(this.#lastRuns, JSON.parse(line) as HistoryRecord);
         } catch {
           // a line torn by a kill
         }
       }
     }
-    return this.#lastMs.get(path);
+    return this.#lastRuns.get(path);
   }
 
   flush(): void {

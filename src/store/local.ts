@@ -230,7 +230,7 @@ export class LocalStore implements Store {
     return undefined;
   }
 
-  reduction(thunk: ObjectName): Reduction | undefined {
+  reduction(thunk: ObjectName, wants?: 'names'): Reduction | undefined {
     const path = this.#file('reductions', thunk);
     let text: Buffer;
     try {
@@ -245,7 +245,7 @@ export class LocalStore implements Store {
       rmSync(path, { force: true });
       return undefined;
     }
-    return reduction.outputs.every((o) => this.has(o.name)) ? reduction : undefined;
+    return wants === 'names' || reduction.outputs.every((o) => this.has(o.name)) ? reduction : undefined;
   }
 
   putReduction(reduction: Reduction): void {

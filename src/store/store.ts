@@ -25,6 +25,7 @@ export interface Store {
   read<T>(name: ObjectName, use: (bytes: Buffer) => T): T | undefined;
   /** Path of the blob's file, verified once per process; undefined when missing. Readers must not write to it. */
   path(name: ObjectName): string | undefined;
-  reduction(thunk: ObjectName): Reduction | undefined;
+  /** `names`: also one whose outputs are not here. */
+  reduction(thunk: ObjectName, wants?: 'names'): Reduction | undefined;
   putReduction(reduction: Reduction): void;
 }

@@ -3,7 +3,7 @@ import type { ObjectName } from '../ir/name.ts';
 import type { PackHints } from '../store/packs.ts';
 import type { RemoteAddress } from '../store/remote.ts';
 
-export const WORKER_PROTOCOL = 1;
+export const WORKER_PROTOCOL = 2;
 
 /** One thunk of a chain. */
 export interface WorkItem {
@@ -16,8 +16,12 @@ export interface WorkItem {
   readonly cwd: string;
   readonly pwd: string;
   readonly searchPath: string;
-  /** Tags of outputs nobody but later items needs; they are not sent anywhere. */
-  readonly internal?: readonly string[];
+  /** The manifest of its tool where that is not the request's: ranlib after ar. */
+  readonly toolchain?: ObjectName;
+  /** Nobody but later items needs its outputs: they are kept here, or stored for others and not sent, unless the chain ends early. */
+  readonly internal?: 'kept' | 'stored';
+  /** Names it may turn out to have, with its inputs all values, whose results are at hand: then the chain ends before it. */
+  readonly known?: readonly ObjectName[];
 }
 
 export interface WorkRequest {
@@ -45,8 +49,10 @@ export interface WorkRequest {
 export interface WorkOutput {
   readonly tag: string;
   readonly name: ObjectName;
-  /** base64; absent when it went to the backend or is internal. */
+  /** base64; absent when it went to the backend or is withheld. */
   readonly inline?: string;
+  /** Of an internal item: the bytes are not for the client. */
+  readonly withheld?: true;
 }
 
 export interface WorkTimings {
@@ -102,7 +108,7 @@ export interface WorkFailed {
 export interface WorkResponse {
   readonly protocol: typeof WORKER_PROTOCOL;
   readonly id: string;
-  /** One per item, in order; it ends with the first that failed or exited other than 0. */
+  /** One per item, in order; it ends with the first that failed or exited other than 0, or before one that is known. */
   readonly results: readonly (WorkDone | WorkFailed)[];
   /** This worker's: which it is, how many requests it has served, what its cache holds. */
   readonly worker: {

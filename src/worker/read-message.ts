@@ -54,6 +54,13 @@ function valueName(value: unknown, what: string): ObjectName {
   return value as ObjectName;
 }
 
+function thunkName(value: unknown, what: string): ObjectName {
+  const ref = typeof value === 'string' ? parseRef(value) : undefined;
+  if (ref?.type !== 'T' || ref.tag !== undefined)
+    throw new RefusedError(`${what} is not the name of a thunk`);
+  return value as ObjectName;
+}
+
 function absolutePath(value: unknown, what: string): string {
   const path = text(value, what);
   if (!path.startsWith('/') || path.includes('\0') || path.length > PATH_BYTES_MAX)
@@ -135,10 +142,8 @@ function workItem(value: unknown, before: ReadonlyMap<ObjectName, Thunk>): ReadI
     if (!maker?.outputs.some((o) => o.tag === ref.tag))
       throw new RefusedError(`input ${input.path}: no item before makes ${input.name}`);
   }
-  const internal =
-    raw['internal'] === undefined
-      ? undefined
-      : list(raw['internal'], 'internal').map((t) => text(t, 'a tag of internal'));
+  const known =
+    raw['known'] === undefined ? [] : list(raw['known'], 'known').map((n) => thunkName(n, 'known'));
   return {
     thunk,
     item: {
@@ -148,7 +153,11 @@ function workItem(value: unknown, before: ReadonlyMap<ObjectName, Thunk>): ReadI
       cwd,
       pwd: absolutePath(raw['pwd'], 'pwd'),
       searchPath: text(raw['searchPath'], 'searchPath'),
-      ...(internal ? { internal } : {}),
+      ...(raw['toolchain'] === undefined
+        ? {}
+        : { toolchain: valueName(raw['toolchain'], 'an item’s toolchain') }),
+      ...(raw['internal'] === 'kept' || raw['internal'] === 'stored' ? { internal: raw['internal'] } : {}),
+      ...(known.length > 0 ? { known } : {}),
     },
   };
 }
@@ -236,6 +245,7 @@ function workResult(value: unknown): WorkDone | WorkFailed {
         tag: text(output['tag'], 'an output’s tag'),
         name: valueName(output['name'], 'an output’s name'),
         ...(output['inline'] === undefined ? {} : { inline: text(output['inline'], 'inline') }),
+        ...(output['withheld'] === true ? { withheld: true } : {}),
       };
     }),
     undeclaredMisses: list(raw['undeclaredMisses'], 'undeclaredMisses').map((m) => text(m, 'a miss')),

@@ -1,8 +1,9 @@
 // Runs a request's thunks, one after the other, below roots of their own. Outputs of earlier ones are inputs of later ones
 // without leaving the machine.
 import { mkdirSync, readFileSync } from 'node:fs';
+import { reduceInputs } from '../ir/graph.ts';
 import { isThunk, isValue, type ObjectName, outputRef, sizeOf } from '../ir/name.ts';
-import type { Thunk } from '../ir/thunk.ts';
+import { encodeThunk } from '../ir/thunk.ts';
 import { BadManifestError, decodeManifest, type ToolchainManifest } from '../toolchain/manifest.ts';
 import { BlobCache } from './blob-cache.ts';
 import { BlobError, type BlobFetcher, type BlobSink } from './blobs.ts';
@@ -16,7 +17,7 @@ import type {
   WorkOutput,
   WorkRequest,
 } from './messages.ts';
-import { type ItemRan, runItem } from './run-item.ts';
+import { runItem } from './run-item.ts';
 import { Slots } from './slots.ts';
 
 /** Bytes of inline outputs of one answer, before base64: Lambda allows 6 MB, and what tools print needs room too. */
@@ -53,7 +54,10 @@ export function blobCacheOf(directory: string, bytesMax?: number): BlobCache {
   return warmOf(directory, bytesMax).cache;
 }
 
-/** @returns one result per item, in order, ending with the first that failed or exited other than 0. Never rejects. */
+/**
+ * @returns one result per item, in order, ending with the first that failed or exited other than 0, or before one whose result the
+ * client has. Never rejects.
+ */
 export async function runItems(
   request: WorkRequest,
   options: RunItemsOptions,
@@ -62,19 +66,22 @@ export async function runItems(
   const run = new Run(request, options);
   try {
     for (const item of request.items) {
-      let result: WorkDone | WorkFailed;
+      let result: WorkDone | WorkFailed | undefined;
       try {
         result = await run.item(item);
       } catch (error) {
         result = { kind: 'failed', name: item.name, ...reasonOf(error) };
       }
+      if (!result) break;
       results.push(result);
       if (result.kind === 'failed' || result.exitCode !== 0) break;
     }
+    const last = results.at(-1);
+    const whole = results.length === request.items.length && last?.kind === 'done' && last.exitCode === 0;
+    return whole ? results : await run.releaseAll(results);
   } finally {
     run.end();
   }
-  return results;
 }
 
 function reasonOf(error: unknown): { readonly reason: WorkFailedReason; readonly detail: string } {
@@ -113,8 +120,7 @@ class Run {
     this.#held.push(...(await this.#cache.hold(names, fetcher, this.#request.inline)));
   }
 
-  async #manifest(): Promise<ToolchainManifest> {
-    const name = this.#request.toolchain;
+  async #manifest(name: ObjectName): Promise<ToolchainManifest> {
     let manifest = manifests.get(name);
     if (!manifest) {
       await this.#hold([name]);
@@ -133,10 +139,16 @@ class Run {
     return value;
   }
 
-  async item(item: WorkItem): Promise<WorkDone | WorkFailed> {
+  /** undefined: its result is known to the client. */
+  async item(item: WorkItem): Promise<WorkDone | WorkFailed | undefined> {
     const started = performance.now();
-    const manifest = await this.#manifest();
-    const thunk = checkItem(item, manifest);
+    const toolchain = item.toolchain ?? this.#request.toolchain;
+    const manifest = await this.#manifest(toolchain);
+    const asked = checkItem(item, manifest);
+    const thunk = reduceInputs(asked, (name) => this.#valueOf(name));
+    // As it would be called if it had come alone: chance and the clock go by that.
+    const name = thunk === asked ? item.name : encodeThunk(thunk).name;
+    if (item.known?.includes(name)) return undefined;
     if (manifest.frames.length > 0 && !CAN_UNPACK)
       return {
         kind: 'failed',
@@ -147,19 +159,19 @@ class Run {
     await this.#hold(
       [
         ...manifest.files.map(([, name]) => name),
-        ...thunk.inputs.flatMap((i) => (isThunk(i.name) ? [] : this.#valueOf(i.name))),
+        ...asked.inputs.flatMap((i) => (isThunk(i.name) ? [] : this.#valueOf(i.name))),
       ],
       new FrameFetcher(this.#o.fetcher, manifest.frames),
     );
     const fetched = performance.now();
     const ran = await runItem({
       manifest,
-      item,
+      item: { ...item, name },
       thunk,
       resolveValue: (name) => this.#valueOf(name),
       pathOf: (name) => this.#cache.path(name),
       slots: this.#slots,
-      toolchain: this.#request.toolchain,
+      toolchain,
       keep: (name, absPath) => {
         this.#cache.add(name, absPath);
         this.#held.push(name);
@@ -171,14 +183,18 @@ class Run {
     const before = performance.now();
     let outputs: readonly WorkOutput[];
     try {
-      outputs = await this.#deliver(item, thunk, ran);
+      if (ran.outputs.length !== thunk.outputs.length && ran.exitCode === 0)
+        throw new Error('an output got lost on the way');
+      for (const made of ran.outputs) this.#made.set(outputRef(item.name, made.tag), made.name);
+      if (item.internal === 'stored')
+        await Promise.all(
+          ran.outputs.map(({ name: made }) => this.#o.sink.put(made, this.#cache.path(made))),
+        );
+      outputs = item.internal
+        ? ran.outputs.map((made) => ({ ...made, withheld: true }))
+        : await this.#deliver(ran.outputs);
     } catch (error) {
-      return {
-        kind: 'failed',
-        name: item.name,
-        reason: 'upload-outputs-failed',
-        detail: (error as Error).message,
-      };
+      return undelivered(item.name, error);
     }
     return {
       kind: 'done',
@@ -199,12 +215,28 @@ class Run {
     };
   }
 
-  async #deliver(item: WorkItem, thunk: Thunk, ran: ItemRan): Promise<readonly WorkOutput[]> {
-    const internal = new Set(item.internal);
+  /** What internal items made, after all: nobody else is going to read it here. */
+  async releaseAll(results: readonly (WorkDone | WorkFailed)[]): Promise<readonly (WorkDone | WorkFailed)[]> {
+    const released: (WorkDone | WorkFailed)[] = [];
+    for (const result of results) {
+      if (result.kind === 'failed' || !result.outputs.some((o) => o.withheld)) {
+        released.push(result);
+        continue;
+      }
+      try {
+        released.push({ ...result, outputs: await this.#deliver(result.outputs) });
+      } catch (error) {
+        return [...released, undelivered(result.name, error)];
+      }
+    }
+    return released;
+  }
+
+  async #deliver(
+    made: readonly { readonly tag: string; readonly name: ObjectName }[],
+  ): Promise<readonly WorkOutput[]> {
     const sent: Promise<void>[] = [];
-    const outputs = ran.outputs.map(({ tag, name }): WorkOutput => {
-      this.#made.set(outputRef(item.name, tag), name);
-      if (internal.has(tag)) return { tag, name };
+    const outputs = made.map(({ tag, name }): WorkOutput => {
       const size = sizeOf(name);
       const path = this.#cache.path(name);
       if (size <= this.#request.inlineBytesMax && this.#inlineBytes + size <= INLINE_TOTAL_BYTES_MAX) {
@@ -214,9 +246,11 @@ class Run {
       sent.push(this.#o.sink.put(name, path));
       return { tag, name };
     });
-    if (outputs.length !== thunk.outputs.length && ran.exitCode === 0)
-      throw new Error('an output got lost on the way');
     await Promise.all(sent);
     return outputs;
   }
+}
+
+function undelivered(name: ObjectName, error: unknown): WorkFailed {
+  return { kind: 'failed', name, reason: 'upload-outputs-failed', detail: (error as Error).message };
 }

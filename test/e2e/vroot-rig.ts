@@ -27,7 +27,13 @@ import { type Captured, captureToolchain } from '../../src/toolchain/capture.ts'
 import { Offers } from '../../src/toolchain/offers.ts';
 import { partOf } from '../../src/toolchain/parts.ts';
 import { Toolchains } from '../../src/toolchain/toolchain.ts';
-import type { WorkDone, WorkFailed, WorkItem, WorkRequest } from '../../src/worker/messages.ts';
+import {
+  WORKER_PROTOCOL,
+  type WorkDone,
+  type WorkFailed,
+  type WorkItem,
+  type WorkRequest,
+} from '../../src/worker/messages.ts';
 
 export const PATH = '/usr/bin:/bin';
 const NOBODY = 65534;
@@ -210,7 +216,7 @@ export class VrootRig {
   ): Promise<readonly (WorkDone | WorkFailed)[]> {
     this.#worker ??= this.#start();
     const request: WorkRequest = {
-      protocol: 1,
+      protocol: WORKER_PROTOCOL,
       id: String(this.#serial++),
       toolchain,
       remote: { kind: 'redis', url: 'none', prefix: '' },

@@ -13,6 +13,7 @@ import { LocalStore } from '../../src/store/local.ts';
 import { type Captured, captureToolchain } from '../../src/toolchain/capture.ts';
 import { Toolchains } from '../../src/toolchain/toolchain.ts';
 import { BlobError } from '../../src/worker/blobs.ts';
+import { WORKER_PROTOCOL } from '../../src/worker/messages.ts';
 import { placeOf } from '../../src/worker/place-of.ts';
 import { blobCacheOf, runItems } from '../../src/worker/run-items.ts';
 import { query } from '../unit/worker/rig.ts';
@@ -81,7 +82,7 @@ async function replay(name: ObjectName, place: Place, captured: Captured, cwd: s
   const encoded = encodeThunk(thunk);
   const [result] = await runItems(
     {
-      protocol: 1,
+      protocol: WORKER_PROTOCOL,
       id: name,
       toolchain: captured.name,
       remote: { kind: 'redis', url: 'none', prefix: '' },

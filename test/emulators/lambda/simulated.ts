@@ -103,8 +103,8 @@ export interface SimulatedOptions {
   readonly roundTripMs: number;
   readonly rampInstances: number;
   readonly rampMs: number;
-  /** Milliseconds the function works on a request, and its answer. */
-  readonly work: (payload: Uint8Array) => { readonly ms: number; readonly answer: Buffer };
+  /** Milliseconds the function works on a request on that instance (0, 1, ...), and its answer. */
+  readonly work: (payload: Uint8Array, instance: number) => { readonly ms: number; readonly answer: Buffer };
 }
 
 export interface SimulatedCounts {
@@ -117,7 +117,8 @@ export interface SimulatedCounts {
 export class SimulatedLambda implements Invoker {
   readonly counts: SimulatedCounts = { invocations: 0, throttled: 0, coldStarts: 0, busyMax: 0 };
   readonly #o: SimulatedOptions;
-  #idle = 0;
+  /** The one that was used last serves next. */
+  readonly #idle: number[] = [];
   #busy = 0;
   readonly #starts: number[] = [];
 
@@ -136,8 +137,8 @@ export class SimulatedLambda implements Invoker {
         resolve({ kind: 'rejected', reason: 'cancelled', detail: '' });
         return;
       }
-      const cold = this.#idle === 0;
-      if (cold) {
+      const warm = this.#idle.pop();
+      if (warm === undefined) {
         const now = o.clock.now();
         while (this.#starts.length > 0 && now - this.#starts[0]! > o.rampMs) this.#starts.shift();
         if (this.#busy >= o.instancesMax || this.#starts.length >= o.rampInstances) {
@@ -147,15 +148,16 @@ export class SimulatedLambda implements Invoker {
         }
         this.#starts.push(now);
         this.counts.coldStarts++;
-      } else this.#idle--;
+      }
+      const instance = warm ?? this.counts.coldStarts - 1;
       this.#busy++;
       this.counts.invocations++;
       this.counts.busyMax = Math.max(this.counts.busyMax, this.#busy);
-      const { ms, answer } = o.clock.free(() => o.work(payload));
-      const initMs = cold ? o.coldStartMs : 0;
+      const { ms, answer } = o.clock.free(() => o.work(payload, instance));
+      const initMs = warm === undefined ? o.coldStartMs : 0;
       o.clock.at(o.roundTripMs + initMs + ms, () => {
         this.#busy--;
-        this.#idle++;
+        this.#idle.push(instance);
         resolve({
           kind: 'answered',
           payload: answer,

@@ -33,6 +33,8 @@ export interface S3Control {
   readonly faults: FaultModel;
   /** Operation -> requests seen, resets and refusals included. */
   readonly requests: ReadonlyMap<string, number>;
+  /** Bodies, both ways. */
+  readonly movedBytes: number;
   /** Error code, or "reset" -> answers given. */
   readonly refusals: ReadonlyMap<string, number>;
   bucket(name: string): Bucket;
@@ -88,6 +90,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Control> {
   let clockOffsetMs = options.clockOffsetMs ?? 0;
   let open = 0;
   let openMax = 0;
+  let movedBytes = 0;
 
   const answer = async (request: IncomingMessage): Promise<Answer & { readonly cut?: boolean }> => {
     const method = request.method!;
@@ -103,6 +106,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Control> {
     const reset = faults.drawReset();
     if (reset === 'before') throw new Reset();
     const raw = await readBody(request);
+    movedBytes += raw.length;
     const delayMs = faults.delayMs(raw.length);
     if (delayMs > 0) await sleep(delayMs);
     if (faults.draw(faults.faults.slowDownRate))
@@ -138,6 +142,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Control> {
   ): Promise<void> => {
     const body = typeof result.body === 'string' ? Buffer.from(result.body) : result.body;
     if (body) {
+      movedBytes += body.length;
       const delayMs = faults.delayMs(body.length) - faults.faults.latencyMs;
       if (delayMs > 0) await sleep(delayMs);
     }
@@ -204,6 +209,9 @@ export async function startS3(options: S3Options = {}): Promise<S3Control> {
     refusals,
     bucket: (name) => buckets.get(name),
     createBucket: (name) => buckets.create(name),
+    get movedBytes() {
+      return movedBytes;
+    },
     get openMax() {
       return openMax;
     },

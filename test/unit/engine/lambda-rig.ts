@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CostMeter } from '../../../src/engine/cost.ts';
-import type { Engine, ForceJob, RunOutcome } from '../../../src/engine/engine.ts';
+import type { Engine, Follower, ForceJob, RunOutcome } from '../../../src/engine/engine.ts';
 import type { InvokeEnd, Invoker } from '../../../src/engine/invoker.ts';
 import { LambdaEngine } from '../../../src/engine/lambda.ts';
 import { Ramp } from '../../../src/engine/ramp.ts';
 import { type Down, RemoteHealth } from '../../../src/engine/remote-health.ts';
 import { Uploads } from '../../../src/engine/uploads.ts';
-import { nameValue, type ObjectName } from '../../../src/ir/name.ts';
+import { nameValue, type ObjectName, outputRef } from '../../../src/ir/name.ts';
 import { decodeThunk, encodeThunk, type Thunk } from '../../../src/ir/thunk.ts';
 import { LocalStore } from '../../../src/store/local.ts';
 import type { WorkDone, WorkFailed, WorkRequest } from '../../../src/worker/messages.ts';
@@ -19,18 +19,24 @@ import { MemoryRemote } from './memory-remote.ts';
 
 export const BILLING = { billedMs: 100, memoryMb: 1769, memoryUsedMb: 80, initMs: 0, exact: true };
 
-/** Stands for a tool: every output is the concatenation of the inputs, as text, and its tag. */
+/** Stands for a tool: every output is the concatenation of the inputs, as text, and its tag. Keeps internal outputs from all but later items. */
 export async function fakeTool(
   request: WorkRequest,
   options: RunItemsOptions,
 ): Promise<(WorkDone | WorkFailed)[]> {
   const results: (WorkDone | WorkFailed)[] = [];
   mkdirSync(options.directory, { recursive: true });
+  const made = new Map<string, Buffer>();
   for (const item of request.items) {
     const thunk = decodeThunk(Buffer.from(item.thunk));
     const parts: Buffer[] = [];
     for (const input of thunk.inputs) {
       const path = join(options.directory, `in-${Math.random()}`);
+      const before = made.get(input.name);
+      if (before !== undefined) {
+        parts.push(before);
+        continue;
+      }
       const sent = request.inline[input.name];
       if (sent !== undefined) {
         parts.push(Buffer.from(sent, 'base64'));
@@ -40,7 +46,7 @@ export async function fakeTool(
         await options.fetcher.fetch(input.name as ObjectName, path);
       } catch (error) {
         const { reason, message } = error as { reason: 'missing-blob'; message: string };
-        return [{ kind: 'failed', name: item.name, reason, detail: message }];
+        return [...results, { kind: 'failed', name: item.name, reason, detail: message }];
       }
       parts.push(readFileSync(path));
     }
@@ -49,6 +55,12 @@ export async function fakeTool(
       const bytes = Buffer.concat([...parts, Buffer.from(output.tag)]);
       const path = join(options.directory, `out-${Math.random()}`);
       writeFileSync(path, bytes);
+      made.set(outputRef(item.name, output.tag), bytes);
+      if (item.internal) {
+        if (item.internal === 'stored') await options.sink.put(nameValue(bytes), path);
+        outputs.push({ tag: output.tag, name: nameValue(bytes), withheld: true } as const);
+        continue;
+      }
       const inline = bytes.length <= request.inlineBytesMax;
       if (!inline) await options.sink.put(nameValue(bytes), path);
       outputs.push({
@@ -96,7 +108,7 @@ export class LambdaRig {
   readonly fits: string[] = [];
   #serial = 0;
 
-  constructor(options: { strict?: boolean; budgetUsd?: number; now?: () => number } = {}) {
+  constructor(options: { strict?: boolean; shares?: boolean; budgetUsd?: number; now?: () => number } = {}) {
     const worker = new Worker({
       directory: join(this.home, 'worker'),
       instance: 'i-1',
@@ -154,13 +166,15 @@ export class LambdaRig {
       })),
       functionOf: { compile: 0, link: 1 },
       local,
-      toolchain: async (_job, fit) => {
+      toolchain: async (job, fit) => {
+        if (job.thunk.tool === 'static') return { localOnly: 'static', detail: job.thunk.tool };
         this.fits.push(fit);
         return { manifest: offers[fit], blobs: [{ name: offers[fit], absPath: '/nowhere' }] };
       },
       health: this.health,
       cost: this.cost,
       strict: options.strict === true,
+      sharesResults: options.shares === true,
       problem: (reason, subject, detail) => void this.problems.push({ reason, subject, detail }),
       inFlightMax: 50,
     });
@@ -195,6 +209,20 @@ export class LambdaRig {
         sandbox: 'none',
       },
     };
+  }
+
+  /** The job with others after it, each reading the one before; `alone` as with Follower. */
+  chain(first: ForceJob, rest: readonly ForceJob[], more: Partial<Follower> = {}): ForceJob {
+    const followers: Follower[] = [];
+    let last = first;
+    for (const job of rest) {
+      const input = { path: 'made', name: outputRef(last.name, 'o') };
+      const thunk = { ...job.thunk, inputs: [input, ...job.thunk.inputs] };
+      const follower = { ...job, name: encodeThunk(thunk).name, thunk, known: [], alone: false, ...more };
+      followers.push(follower);
+      last = follower;
+    }
+    return { ...first, followers };
   }
 
   run(job: ForceJob): Promise<RunOutcome> {

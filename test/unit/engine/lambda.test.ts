@@ -108,7 +108,7 @@ for (const [what, change] of Object.entries(WRONG_ANSWERS)) {
 
 test('an answer of a newer version, to another request, or no JSON at all is refused', async (t) => {
   const rig = rigged(t);
-  for (const wrong of [{ protocol: 2 }, { id: 'else' }]) {
+  for (const wrong of [{ protocol: 3 }, { id: 'else' }]) {
     rig.behave = async (_fn, _event, work) => ({ ...((await work()) as object), ...wrong });
     await rig.run(rig.job());
   }

@@ -83,6 +83,7 @@ export function makeReductor(
   engine: Engine,
   jobs = 4,
   engineOf: (owner: string) => Engine | undefined = () => undefined,
+  more: Partial<ReductorHost> = {},
 ): { reductor: Reductor; heard: Heard } {
   const heard: Heard = { reduced: [], failed: [], cancelled: [] };
   const host: ReductorHost = {
@@ -105,6 +106,7 @@ export function makeReductor(
     },
     failed: (node) => void heard.failed.push(node.name),
     cancelled: (node) => void heard.cancelled.push(node.name),
+    ...more,
   };
   return { reductor: new Reductor(host, jobs), heard };
 }

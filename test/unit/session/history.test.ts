@@ -12,12 +12,12 @@ test('durations of real runs are known, also to the next server; memo hits and t
   const history = new History(file);
   history.note({ path: '/a.o', how: 'ran', wallMs: 120 });
   history.note({ path: '/a.o', how: 'memoized', wallMs: 5 });
-  assert.equal(history.lastMs('/a.o'), 120);
+  assert.equal(history.lastRun('/a.o')?.ms, 120);
   history.note({ path: '/a.o', how: 'ran', wallMs: 90 });
-  assert.equal(history.lastMs('/a.o'), 90);
+  assert.equal(history.lastRun('/a.o')?.ms, 90);
   history.flush();
   appendFileSync(file, '{"path":"/a.o","how":"ran","wall');
   const next = new History(file);
-  assert.equal(next.lastMs('/a.o'), 90);
-  assert.equal(next.lastMs('/b.o'), undefined);
+  assert.equal(next.lastRun('/a.o')?.ms, 90);
+  assert.equal(next.lastRun('/b.o'), undefined);
 });

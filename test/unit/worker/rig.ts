@@ -11,7 +11,13 @@ import { DigestCache } from '../../../src/store/digest-cache.ts';
 import { type Captured, captureToolchain } from '../../../src/toolchain/capture.ts';
 import { Toolchains } from '../../../src/toolchain/toolchain.ts';
 import { BlobError } from '../../../src/worker/blobs.ts';
-import type { WorkDone, WorkFailed, WorkItem, WorkRequest } from '../../../src/worker/messages.ts';
+import {
+  WORKER_PROTOCOL,
+  type WorkDone,
+  type WorkFailed,
+  type WorkItem,
+  type WorkRequest,
+} from '../../../src/worker/messages.ts';
 import { runItems } from '../../../src/worker/run-items.ts';
 
 export const PATH = '/usr/bin:/bin';
@@ -29,7 +35,7 @@ export class WorkerRig {
   readonly remote = join(this.home, 'remote');
   readonly vroot = join(this.home, 'vroot.so');
   readonly digests = new DigestCache();
-  #captured: Promise<Captured> | undefined;
+  readonly #captured = new Map<string, Promise<Captured>>();
 
   constructor() {
     mkdirSync(this.remote);
@@ -50,12 +56,14 @@ export class WorkerRig {
     rmSync(this.home, { recursive: true, force: true });
   }
 
-  captured(): Promise<Captured> {
-    this.#captured ??= (async () => {
+  captured(realTool = '/usr/bin/gcc'): Promise<Captured> {
+    const known = this.#captured.get(realTool);
+    if (known) return known;
+    const captured = (async () => {
       const digestOf = (path: string) => this.digests.digest(path);
-      const toolchain = await new Toolchains(query, digestOf).of('/usr/bin/gcc', PATH);
+      const toolchain = await new Toolchains(query, digestOf).of(realTool, PATH);
       const captured = await captureToolchain(toolchain, {
-        realTool: '/usr/bin/gcc',
+        realTool,
         vroot: this.vroot,
         digestOf,
         query,
@@ -65,7 +73,8 @@ export class WorkerRig {
       writeFileSync(join(this.remote, captured.name), captured.bytes);
       return captured;
     })();
-    return this.#captured;
+    this.#captured.set(realTool, captured);
+    return captured;
   }
 
   put(text: string): ObjectName {
@@ -113,7 +122,7 @@ export class WorkerRig {
     const { signal = new AbortController().signal, ...fields } = more;
     return runItems(
       {
-        protocol: 1,
+        protocol: WORKER_PROTOCOL,
         id: 'test',
         toolchain: name,
         remote: { kind: 'redis', url: 'none', prefix: '' },
@@ -146,8 +155,8 @@ export class WorkerRig {
 
   /** Files in the worker's directory that neither its cache nor the toolchain in its roots accounts for. */
   async leftovers(): Promise<string[]> {
-    const { manifest } = await this.captured();
-    const own = new Set([...manifest.files.map(([path]) => path), ...manifest.links.map(([path]) => path)]);
+    const manifests = (await Promise.all(this.#captured.values())).map((c) => c.manifest);
+    const own = new Set(manifests.flatMap((m) => [...m.files, ...m.links].map(([path]) => path)));
     return spawnSync('find', [this.directory, '!', '-type', 'd'], { encoding: 'utf8' })
       .stdout.split('\n')
       .map((path) => path.slice(this.directory.length))

@@ -4,7 +4,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { nameThunk, nameValue, type ObjectName, outputRef } from '../../../src/ir/name.ts';
-import type { WorkDone, WorkFailed } from '../../../src/worker/messages.ts';
+import type { WorkDone, WorkFailed, WorkItem } from '../../../src/worker/messages.ts';
 import { blobCacheOf } from '../../../src/worker/run-items.ts';
 import { WorkerRig } from './rig.ts';
 
@@ -55,11 +55,68 @@ test('a chain: intermediate bytes stay, the second item reads them', async () =>
       inputs: [{ path: 'a.s', name: outputRef(first.name, 'out') }],
     },
   );
-  const results = await rig.run([{ ...first, internal: ['out'] }, second]);
+  const results = await rig.run([{ ...first, internal: 'kept' }, second]);
   assert.equal(results.length, 2);
   assert.equal(done(results[0]).outputs[0]?.inline, undefined);
   assert.equal(existsSync(join(rig.remote, done(results[0]).outputs[0]!.name)), false);
   assert.equal(bytes(done(results[1])).toString('latin1', 1, 4), 'ELF');
+});
+
+test('a chain of two toolchains; with its bytes as alone, and what is known ends it', async () => {
+  const compile = await rig.item(['-g', ...COMPILE], A);
+  const binutils = await rig.captured('/usr/bin/strip');
+  const strip = (name: ObjectName, more: Partial<WorkItem> = {}): Promise<WorkItem> =>
+    rig.item(
+      ['-g', 'a.o'],
+      {},
+      {
+        tool: 'strip',
+        toolchain: binutils.manifest.digest,
+        inputs: [{ path: 'a.o', name }],
+        outputs: [{ tag: 'out', path: 'a.o', from: 'a.o' }],
+      },
+      { realTool: '/usr/bin/strip', toolchain: binutils.name, ...more },
+    );
+  const reference = outputRef(compile.name, 'out') as string as ObjectName;
+  const [made, stripped, ...more] = await rig.run([{ ...compile, internal: 'kept' }, await strip(reference)]);
+  assert.deepEqual(more, []);
+  assert.deepEqual(done(made).outputs, [{ ...done(made).outputs[0]!, withheld: true }]);
+  const [object] = await rig.run([compile]);
+  writeFileSync(join(rig.remote, done(object).outputs[0]!.name), bytes(done(object)));
+  const alone = await strip(done(object).outputs[0]!.name);
+  const [separate] = await rig.run([alone]);
+  assert.deepEqual(bytes(done(stripped)), bytes(done(separate)));
+  assert.notDeepEqual(bytes(done(stripped)), bytes(done(object)));
+
+  const results = await rig.run([
+    { ...compile, internal: 'kept' },
+    await strip(reference, { known: [alone.name] }),
+  ]);
+  assert.equal(results.length, 1);
+  assert.deepEqual(
+    bytes(done(results[0])),
+    bytes(done(object)),
+    'whoever ends the chain gets what was internal',
+  );
+});
+
+test('a chain that breaks after an internal item brings its bytes, by the backend where they are many', async () => {
+  const first = await rig.item(['-nostdinc', '-S', 'a.c', '-o', OUT], A, {
+    outputs: [{ tag: 'out', path: 'a.s' }],
+  });
+  const bad = await rig.item(
+    ['-c', 'a.s', 'no-such-file', '-o', OUT],
+    {},
+    { inputs: [{ path: 'a.s', name: outputRef(first.name, 'out') }] },
+  );
+  for (const inlineBytesMax of [1 << 20, 0]) {
+    const results = await rig.run([{ ...first, internal: 'kept' }, bad], { inlineBytesMax });
+    assert.equal(done(results[1]).exitCode, 1);
+    const [output] = done(results[0]).outputs;
+    assert.equal(output!.withheld, undefined);
+    if (inlineBytesMax > 0) assert.match(bytes(done(results[0])).toString(), /\.file\t"a\.c"/);
+    else assert.ok(existsSync(join(rig.remote, output!.name)));
+  }
 });
 
 test('a chain ends with the first that fails', async () => {
