@@ -409,6 +409,8 @@ static int place(const char *source, const char *asked, mode_t mode, const struc
   if (!(flags & SAME_INODE)) {
     int there = lstat(dest, &st) == 0;
     if (!error && inode && (!there || !is_same(&st, inode, mtime, flags))) error = ESTALE;
+    /* Somebody gave it another mode since: who asks looks again. */
+    if (!error && inode && !(flags & KEEP_MODE) && (st.st_mode & 07777) != mode) error = ESTALE;
     if (!error && there && st.st_nlink > 1) {
       unlink(temporary);
       return place(source, asked, mode, mtime, inode, flags | SAME_INODE);

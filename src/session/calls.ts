@@ -191,10 +191,7 @@ export class Calls {
       stderrTty: request.stderrTty,
       interposed: request.interposed,
     };
-    if (deferred) {
-      const failedInput = this.#readsFailed(request, session);
-      if (failedInput || (session.stopped && !session.options.keepGoing)) return done(1);
-    }
+    if (deferred && session.stopped && !session.options.keepGoing) return done(1);
     let plan: Plan | Bypass;
     const scans: Scanned[] = [];
     try {
@@ -212,7 +209,8 @@ export class Calls {
               'all',
             );
     }
-    if (plan.kind === 'bypass') return this.#bypass(request, session, plan);
+    if (plan.kind === 'bypass')
+      return deferred && this.#readsFailed(request, session) ? done(1) : this.#bypass(request, session, plan);
     const frozen = await this.#freeze(plan, request, searchPath, session);
     if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
     if (frozen.length === 1 && scans.length === 1)
@@ -237,7 +235,9 @@ export class Calls {
 
   #readsFailed(request: CallRequest, session: Session): boolean {
     if (session.failedPaths.size === 0) return false;
-    return request.args.some((a) => {
+    return request.args.some((a, i) => {
+      // What failed before is to be made anew.
+      if (request.args[i - 1] === '-o') return false;
       const path = absolute(request.cwd, a);
       return session.failedPaths.has(path) && !tryStat(path);
     });
@@ -463,6 +463,7 @@ export class Calls {
           const ref = outputRef(f.name, output.tag);
           const bytes = writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target });
           await this.#p.forcer.withPath(path, async () => {
+            if (output.from !== undefined) this.#announceReplaced(path, session);
             this.#p.journal.promise({
               path,
               ref,
@@ -488,6 +489,17 @@ export class Calls {
     }
     if (session.options.eager) for (const f of frozen) this.#p.forcer.begin(f.name, session);
     return done(0);
+  }
+
+  /**
+   * What a tool that works in place finds was promised too. Where both are memoized nobody forces the first any more, and
+   * what it printed (a link's warnings before strip) would not be heard.
+   */
+  #announceReplaced(path: string, session: Session): void {
+    if (session.options.eager) return;
+    const ref = placeholderAt(path);
+    const name = ref && baseName(ref);
+    if (name && this.#p.store.reduction(name)) this.#p.forcer.reductor.add(name, session.id);
   }
 
   /** The file that a symlink or another name leads to stays that file. */

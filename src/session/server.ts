@@ -3,7 +3,10 @@ import { chmodSync, existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { EngineChoice } from '../engine/choice.ts';
+import type { Placement } from '../engine/engine.ts';
 import type { LimitedEngine } from '../engine/limited.ts';
+import type { ObjectName } from '../ir/name.ts';
+import { decodeThunk } from '../ir/thunk.ts';
 import type { Event } from '../report/events.ts';
 import { tryStat } from '../store/stat.ts';
 import { readCallRequest } from './call-request.ts';
@@ -19,7 +22,7 @@ import { Prefetch, prefetchOwner } from './prefetch.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader, ProtocolError } from './protocol.ts';
 import type { SelfCheck } from './self-check.ts';
 import { Session } from './session.ts';
-import { placeholderAt } from './tree.ts';
+import { absolute, placeholderAt } from './tree.ts';
 
 export interface ServerParts {
   readonly socketPath: string;
@@ -364,6 +367,7 @@ class CliClient {
       ...(message.all ? { all: true } : {}),
       ...(message.earlier ? { earlier: true } : {}),
     };
+    if (message.earlier) this.#tellUnheard(session);
     const owes = session.options.command !== undefined && !message.paths;
     const owed = owes && !session.interrupted ? this.#p.owed.makeUp(session) : [];
     const left = await finalize(session, scope, this.#sessionStartedMs, {
@@ -387,6 +391,25 @@ class CliClient {
       bypasses: Object.fromEntries(session.countByReason),
       notes: session.engineReport(),
     });
+  }
+
+  /** What was forced while a plain make ran (`CC=gg-cc make`) had nobody to tell; a failure only while its outputs are missing. */
+  #tellUnheard(session: Session): void {
+    const { detached, forcer } = this.#p;
+    const { cwd } = session.options;
+    const isMissing = (name: string, place: Placement): boolean => {
+      const bytes = forcer.store.get(name as ObjectName);
+      return !bytes || decodeThunk(bytes).outputs.some((o) => !tryStat(absolute(place.cwd, o.path)));
+    };
+    const places = new Map<string, Placement>();
+    const unheard = detached.takeUnheard((name) => {
+      const place = forcer.placementOf(name as ObjectName);
+      if (place) places.set(name, place);
+      return place !== undefined && (place.cwd === cwd || place.cwd.startsWith(`${cwd}/`));
+    });
+    for (const event of unheard)
+      if (event.type !== 'thunk-failed' || isMissing(event.name, places.get(event.name)!))
+        session.emit(event);
   }
 
   /** What was begun ahead and nobody asked for is not wanted. */

@@ -66,7 +66,16 @@ export class Session {
   emit(event: Event): void {
     count(this.counts, event);
     if (this.#listener) this.#listener(event);
-    else if (this.#held.length < NOTES_MAX) this.#held.push(event);
+    else if (hasWords(event) && this.#held.length < NOTES_MAX) this.#held.push(event);
+  }
+
+  /** What nobody heard of the thunks that `concerns` is true for, once. */
+  takeUnheard(concerns: (thunk: string) => boolean): Event[] {
+    const isAsked = (event: Event): boolean => 'name' in event && concerns(event.name);
+    const asked = this.#held.filter(isAsked);
+    const others = this.#held.filter((event) => !isAsked(event));
+    this.#held.splice(0, this.#held.length, ...others);
+    return asked;
   }
 
   /** One listener at a time; it first hears what nobody heard. */
@@ -86,4 +95,10 @@ export class Session {
       command: note.command,
     });
   }
+}
+
+/** Somebody must hear of it in the end. */
+function hasWords(event: Event): boolean {
+  if (event.type === 'thunk-finished') return event.stdout !== '' || event.stderr !== '';
+  return event.type === 'thunk-failed' || event.type === 'problem';
 }

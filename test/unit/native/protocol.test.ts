@@ -22,6 +22,7 @@ import {
   PROTOCOL_VERSION,
   ProtocolError,
 } from '../../../src/session/protocol.ts';
+import { ESTALE } from '../../../src/writeback/writeback.ts';
 
 const wrappers = fileURLToPath(new URL('../../../wrappers', import.meta.url));
 const header = readFileSync(join(wrappers, 'protocol.h'), 'utf8');
@@ -187,6 +188,10 @@ test('the spawner runs, kills, and puts files in place to the nanosecond', async
   const placed = statSync(dest, { bigint: true });
   assert.equal(placed.mtimeNs, mtimeNs);
   assert.equal(Number(placed.mode & 0o777n), 0o751);
+  // Another mode than the one that was looked at: somebody ran chmod meanwhile.
+  const seen = { mtimeNs, inode: placed.ino, sameInode: false };
+  assert.equal(await spawner.place({ source, dest, mode: 0o755, ...seen }), ESTALE);
+  assert.equal(await spawner.place({ source, dest, mode: 0o751, ...seen }), 0);
   linkSync(dest, `${dest}2`);
   symlinkSync('dest', `${dest}3`);
   writeFileSync(source, 'another');
