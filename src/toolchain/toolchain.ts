@@ -20,6 +20,9 @@ export interface Toolchain {
   readonly places: readonly string[];
   /** Sizes, mtimes and inodes of the files and places; another text means: look again. */
   readonly identity: string;
+  /** What of them a build may change by itself: the tool, the places, and files that no package owns. */
+  readonly near: readonly string[];
+  readonly nearIdentity: string;
 }
 
 /** A tool whose parts cannot be named; the message says which. */
@@ -103,7 +106,7 @@ function identityOf(files: readonly string[]): string {
     .join('|');
 }
 
-/** Milliseconds a toolchain's stats are believed: a compiler replaced in the middle of a build is noticed within this. */
+/** Milliseconds the stats of a toolchain's other parts are believed: a compiler replaced in the middle of a build is noticed within this. */
 const RECHECK_MS = 500;
 
 export class Toolchains {
@@ -127,8 +130,9 @@ export class Toolchains {
     const now = Date.now();
     if (known) {
       const value = await known.value;
-      if (now - known.checkedAt < RECHECK_MS) return value;
-      if (identityOf([...value.files, ...value.places]) === value.identity) {
+      const isRecent = now - known.checkedAt < RECHECK_MS;
+      if (isRecent && identityOf(value.near) === value.nearIdentity) return value;
+      if (!isRecent && identityOf([...value.files, ...value.places]) === value.identity) {
         known.checkedAt = now;
         return value;
       }
@@ -196,6 +200,7 @@ export class Toolchains {
       }
     }
     const sorted = [...files].sort();
+    const near = [realTool, ...places, ...sorted.filter((file) => !file.startsWith('/usr/'))];
     const hash = createHash('sha256').update('gg-toolchain 1\n');
     for (const file of sorted) {
       const name = this.#digestOf(file);
@@ -208,6 +213,8 @@ export class Toolchains {
       files: sorted,
       links,
       identity: identityOf([...sorted, ...places]),
+      near,
+      nearIdentity: identityOf(near),
       places: [...places],
     };
   }

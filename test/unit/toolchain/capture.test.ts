@@ -108,6 +108,20 @@ test('a broken symlink, and nothing at all', async () => {
   assert.match(reason(await capture(join(home, 'nothing'))), /^missing-program: .*\/nothing/);
 });
 
+test('a program that comes to stand before another on PATH is noticed at the next call', async () => {
+  const first = join(home, 'first');
+  mkdirSync(first);
+  const digests = new DigestCache();
+  const toolchains = new Toolchains(query, (path) => digests.digest(path));
+  const of = async () => (await toolchains.of('/usr/bin/gcc', `${first}:${PATH}`)).digest;
+  const before = await of();
+  copyFileSync('/usr/bin/as', join(first, 'as'));
+  const after = await of();
+  assert.notEqual(after, before);
+  rmSync(join(first, 'as'));
+  assert.equal(await of(), before);
+});
+
 test('a loader that has moved away', async () => {
   copyFileSync('/lib64/ld-linux-x86-64.so.2', join(home, 'loader.so'));
   compile('n.c', `-Wl,--dynamic-linker,${home}/loader.so`, '-o', 'moved');
