@@ -261,7 +261,9 @@ export class Calls {
       command,
     });
     const candidates = new Set<string>();
-    for (const word of why.inputs === 'all' ? request.args : [...why.inputs, ...request.args]) {
+    // What follows -MT and -MQ is a name in a depfile, mostly of what was compiled just before; nobody reads it.
+    const words = request.args.filter((_, i) => !/^-M[TQ]$/.test(request.args[i - 1] ?? ''));
+    for (const word of why.inputs === 'all' ? words : [...why.inputs, ...words]) {
       candidates.add(absolute(request.cwd, word));
       const eq = word.indexOf('=');
       if (eq > 0) candidates.add(absolute(request.cwd, word.slice(eq + 1)));
