@@ -171,7 +171,7 @@ export async function finalize(
     if (!results.includes(true)) break;
   }
   if (!session.abandoned) for (const o of gone.values()) settleGone(o, found, session, parts);
-  // libtool may have written its own when the output was gone already.
+  // Not before: libtool may have written its own when the output was gone already.
   for (const path of session.failedPaths) if (!tryLstat(path)) removeLibtoolFiles(path);
   const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
   const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));

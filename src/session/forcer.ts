@@ -209,7 +209,8 @@ export class Forcer implements ReductorHost {
       this.#note(entry, owners);
       rmSync(path, { force: true });
       if (!keep.depfiles) for (const side of entry.sides) rmSync(side, { force: true });
-      removeLibtoolFiles(path);
+      // Else at the end of the build: libtool itself would complain of what it misses.
+      if (!owners.some((s) => s.options.eager)) removeLibtoolFiles(path);
       for (const session of owners) session.failedPaths.add(path);
     }
     this.#p.journal.settle(path);
