@@ -261,7 +261,9 @@ export class Calls {
       command,
     });
     const candidates = new Set<string>();
-    for (const word of why.inputs === 'all' ? request.args : [...why.inputs, ...request.args]) {
+    // What follows -MT and -MQ is a name in a depfile, mostly of what was compiled just before; nobody reads it.
+    const words = request.args.filter((_, i) => !/^-M[TQ]$/.test(request.args[i - 1] ?? ''));
+    for (const word of why.inputs === 'all' ? words : [...why.inputs, ...words]) {
       candidates.add(absolute(request.cwd, word));
       const eq = word.indexOf('=');
       if (eq > 0) candidates.add(absolute(request.cwd, word.slice(eq + 1)));
@@ -399,6 +401,7 @@ export class Calls {
       );
       return RUN;
     }
+    if (isGone(request.pid)) return done(1);
     for (const file of plan.files)
       writeFileSync(absolute(request.cwd, file.path), file.text, { mode: 0o666 & ~request.umask });
     const stdout: Buffer[] = [];
@@ -453,6 +456,7 @@ export class Calls {
     ancestry: Ancestry,
   ): Promise<Answer> {
     const target = await this.#p.target(request.realTool, searchPath);
+    if (isGone(request.pid)) return done(1);
     const sides = plan.files.map((f) => absolute(request.cwd, f.path));
     try {
       for (const [i, file] of plan.files.entries())
@@ -532,6 +536,16 @@ const HARMLESS_PRELOAD =
 /** The library in the caller that a run of ours would not have. */
 function foreignPreload(list: string | undefined): string | undefined {
   return list?.split(/[ :]/).find((path) => path !== '' && !HARMLESS_PRELOAD.test(path));
+}
+
+/** Ctrl-C ended the caller: what it would have made must not appear behind make's back, which has cleaned up by now. */
+function isGone(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return true;
+  }
 }
 
 /** What it runs, and what that depends on, is for the shell to say. */

@@ -9,6 +9,7 @@ import { placeholdersInArchive } from './archives.ts';
 import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
 import type { Journal, Outstanding } from './journal.ts';
+import { removeLibtoolFiles } from './libtool.ts';
 import type { Moves } from './moves.ts';
 import type { Session } from './session.ts';
 import { placeholderAt } from './tree.ts';
@@ -170,6 +171,8 @@ export async function finalize(
     if (!results.includes(true)) break;
   }
   if (!session.abandoned) for (const o of gone.values()) settleGone(o, found, session, parts);
+  // Not before: libtool may have written its own when the output was gone already.
+  for (const path of session.failedPaths) if (!tryLstat(path)) removeLibtoolFiles(path);
   const outstanding = journal.outstanding().filter((o) => inScope(o, session, scope));
   const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));
   for (const path of strays) if (placeholderAt(path) !== undefined) left.add(path);

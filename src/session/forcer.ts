@@ -10,6 +10,7 @@ import { tryLstat, tryStat } from '../store/stat.ts';
 import { type Placer, writeBack } from '../writeback/writeback.ts';
 import type { History } from './history.ts';
 import type { Journal, Outstanding } from './journal.ts';
+import { removeLibtoolFiles } from './libtool.ts';
 import { TAKEN_MAX } from './owed.ts';
 import { prefetchOwner } from './prefetch.ts';
 import type { Session } from './session.ts';
@@ -223,6 +224,8 @@ export class Forcer implements ReductorHost {
       this.#note(entry, owners);
       rmSync(path, { force: true });
       if (!keep.depfiles) for (const side of entry.sides) rmSync(side, { force: true });
+      // Else at the end of the build: libtool itself would complain of what it misses.
+      if (!owners.some((s) => s.options.eager)) removeLibtoolFiles(path);
       for (const session of owners) session.failedPaths.add(path);
     }
     this.#p.journal.settle(path);
@@ -279,6 +282,7 @@ export class Forcer implements ReductorHost {
       const entry = this.#p.journal.at(path);
       if (entry?.ref === ref) this.#note(entry, [session]);
       rmSync(path, { force: true });
+      removeLibtoolFiles(path);
       session.failedPaths.add(path);
     }
     if (this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);

@@ -3,10 +3,10 @@
 // (`gcc -c x.c` and, in the next line, `touch stamp`). The next build by the same command makes those up.
 //
 // Format (version 1): one JSON file, `{"version":1,"debts":[Debt]}`; what does not parse is forgotten.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Placement } from '../engine/engine.ts';
-import { baseName, isValue, type ObjectName, type ObjectRef } from '../ir/name.ts';
+import { baseName, isValue, type ObjectRef } from '../ir/name.ts';
 import { decodeThunk, type Thunk } from '../ir/thunk.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
@@ -30,12 +30,17 @@ interface Debt {
   /** Where the build's command ran, and what it was. */
   readonly cwd: string;
   readonly command: string;
-  /** Names of the build files' contents: another Makefile may not want the outputs any more. */
-  readonly buildFiles: readonly (ObjectName | '')[];
+  /** Build files where the command ran and around the outputs, with their contents' names: others may not want the outputs any more. */
+  readonly buildFiles: readonly string[];
   readonly taken: readonly Taken[];
 }
 
-const BUILD_FILES = ['GNUmakefile', 'makefile', 'Makefile', 'build.ninja'] as const;
+const BUILD_FILE =
+  /^(?:(?:GNU)?[Mm]akefile(?:\..*)?|.*\.(?:mk|mak|make|ninja)|Kbuild.*|\.config|config\.status|CMakeLists\.txt|meson\.build)$/;
+/** Build files looked at; in a directory of more the first ones by name stand for all. */
+const BUILD_FILES_MAX = 256;
+/** Directories whose build files are looked at. */
+const DIRECTORIES_MAX = 64;
 const DEBTS_MAX = 64;
 /** Outputs remembered of a build. */
 export const TAKEN_MAX = 4096;
@@ -60,15 +65,18 @@ export class Owed {
    * @returns outputs that cannot be made so: what they are made of has changed since.
    */
   makeUp(session: Session): readonly string[] {
-    const due = this.#read().find((d) => isBy(d, session));
-    if (!due || String(due.buildFiles) !== String(this.#buildFiles(session))) return [];
+    const due = this.#due(session);
+    if (!due) return [];
     const changed: string[] = [];
     for (const taken of due.taken) {
       if (session.paths.has(taken.path) || tryLstatNs(taken.path)) continue;
       if (!tryStat(dirname(taken.path))?.isDirectory()) continue;
       const bytes = this.#p.store.get(baseName(taken.ref));
       if (!bytes) continue;
-      if (!this.#isAsItWas(decodeThunk(bytes), taken)) {
+      const thunk = decodeThunk(bytes);
+      // Its source is gone: nobody wants it.
+      if (thunk.inputs.some((i) => isValue(i.name) && !tryStat(absolute(taken.place.cwd, i.path)))) continue;
+      if (!this.#isAsItWas(thunk, taken)) {
         changed.push(taken.path);
         continue;
       }
@@ -85,18 +93,19 @@ export class Owed {
   settle(session: Session): void {
     const others = this.#read().filter((d) => !isBy(d, session));
     if (session.taken.size === 0 && others.length === this.#read().length) return;
+    const taken = [...(session.interrupted ? this.#stillOwed(session) : []), ...session.taken.values()];
     const debt: Debt = {
       cwd: session.options.cwd,
       command: session.options.command ?? '',
-      buildFiles: this.#buildFiles(session),
-      taken: [...(session.interrupted ? this.#stillOwed(session) : []), ...session.taken.values()],
+      buildFiles: this.#buildFiles(session, taken),
+      taken,
     };
     this.#write([...others.slice(1 - DEBTS_MAX), ...(debt.taken.length > 0 ? [debt] : [])]);
   }
 
   /** An interrupted build has made up nothing. */
   #stillOwed(session: Session): readonly Taken[] {
-    const before = this.#read().find((d) => isBy(d, session))?.taken ?? [];
+    const before = this.#due(session)?.taken ?? [];
     return before.filter((t) => !session.paths.has(t.path)).slice(0, TAKEN_MAX);
   }
 
@@ -109,8 +118,23 @@ export class Owed {
     });
   }
 
-  #buildFiles(session: Session): (ObjectName | '')[] {
-    return BUILD_FILES.map((name) => this.#p.digests.digest(join(session.options.cwd, name)) ?? '');
+  /** What is owed to builds by the session's command, while the build files are those it was left by. */
+  #due(session: Session): Debt | undefined {
+    const debt = this.#read().find((d) => isBy(d, session));
+    return debt && String(debt.buildFiles) === String(this.#buildFiles(session, debt.taken))
+      ? debt
+      : undefined;
+  }
+
+  #buildFiles(session: Session, taken: readonly Taken[]): string[] {
+    const around = taken.flatMap((t) => [t.place.cwd, dirname(t.path)]);
+    const directories = [...new Set([session.options.cwd, ...around])].slice(0, DIRECTORIES_MAX);
+    const files = directories.flatMap((directory) =>
+      namesIn(directory)
+        .filter((name) => BUILD_FILE.test(name))
+        .map((name) => join(directory, name)),
+    );
+    return files.slice(0, BUILD_FILES_MAX).map((file) => `${file} ${this.#p.digests.digest(file) ?? ''}`);
   }
 
   #read(): readonly Debt[] {
@@ -136,4 +160,12 @@ export class Owed {
 
 function isBy(debt: Debt, session: Session): boolean {
   return debt.cwd === session.options.cwd && debt.command === (session.options.command ?? '');
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
 }

@@ -86,3 +86,15 @@ test('every reason of the README is reached', () => {
   const reasons = [...source.matchAll(/'([a-z0-9-]+)'/g)].map((m) => m[1]!).sort();
   assert.deepEqual([...new Set(REACHED.map(([r]) => r)), ...ELSEWHERE].sort(), reasons);
 });
+
+test('a target that a depfile is to name is not forced for it', () => {
+  rig.fresh(seed);
+  writeFileSync(
+    join(rig.tree, 'target.mk'),
+    'all:\n\tgcc -c add.c -o x.o\n\tgcc -MM -MT x.o -o x.d add.c\n\tgcc -MM -MQ x.o add.c > y.d\n',
+  );
+  const { code, err } = rig.sh('gg make --json -f target.mk');
+  assert.equal(code, 0, err);
+  assert.match(err, /"type":"bypass"/);
+  assert.doesNotMatch(err, /"type":"midway"/);
+});

@@ -95,6 +95,18 @@ describe('a recipe that goes on after a call that was put off', () => {
     assert.equal(rig.sh('gg make').code, 0);
   });
 
+  test('a source that is gone, a Makefile below that names it no more: nothing is owed', () => {
+    lay('all: $(patsubst %.c,%.o,$(wildcard *.c))\n');
+    assert.equal(rig.sh('gg make').code, 2);
+    const removed = rig.sh('rm bad.c; gg make');
+    assert.equal(removed.code, 0, removed.err);
+    lay('all: ; $(MAKE) -C sub\n');
+    rig.sh('mkdir sub; mv *.c sub; printf "all: good.o bad.o\\n" > sub/Makefile');
+    assert.equal(rig.sh('gg make').code, 2);
+    const unnamed = rig.sh('echo all: good.o > sub/Makefile; gg make');
+    assert.equal(unnamed.code, 0, unnamed.err);
+  });
+
   test('clean and the build again: the calls are repeated', () => {
     lay(`${lines}clean: ; rm -f stamp *.o\n`);
     assert.equal(rig.sh('gg make').code, 2);
