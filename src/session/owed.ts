@@ -10,7 +10,7 @@ import { baseName, isValue, type ObjectRef } from '../ir/name.ts';
 import { decodeThunk, type Thunk } from '../ir/thunk.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
-import { tryLstatNs, tryStat } from '../store/stat.ts';
+import { tryLstatNs, tryStat, tryStatNs } from '../store/stat.ts';
 import type { Journal } from './journal.ts';
 import type { Session } from './session.ts';
 import { absolute } from './tree.ts';
@@ -30,8 +30,11 @@ interface Debt {
   /** Where the build's command ran, and what it was. */
   readonly cwd: string;
   readonly command: string;
-  /** Build files where the command ran and around the outputs, with their contents' names: others may not want the outputs any more. */
-  readonly buildFiles: readonly string[];
+  /**
+   * What else the build was by: the directories where the command ran and around the outputs, with the build files in them and the
+   * files that the command names. Another tree or other rules may not want the outputs any more.
+   */
+  readonly by: readonly string[];
   readonly taken: readonly Taken[];
 }
 
@@ -97,7 +100,7 @@ export class Owed {
     const debt: Debt = {
       cwd: session.options.cwd,
       command: session.options.command ?? '',
-      buildFiles: this.#buildFiles(session, taken),
+      by: this.#by(session, taken),
       taken,
     };
     this.#write([...others.slice(1 - DEBTS_MAX), ...(debt.taken.length > 0 ? [debt] : [])]);
@@ -118,23 +121,27 @@ export class Owed {
     });
   }
 
-  /** What is owed to builds by the session's command, while the build files are those it was left by. */
+  /** What is owed to builds by the session's command, while all is there that it was left by. */
   #due(session: Session): Debt | undefined {
     const debt = this.#read().find((d) => isBy(d, session));
-    return debt && String(debt.buildFiles) === String(this.#buildFiles(session, debt.taken))
-      ? debt
-      : undefined;
+    return debt && String(debt.by) === String(this.#by(session, debt.taken)) ? debt : undefined;
   }
 
-  #buildFiles(session: Session, taken: readonly Taken[]): string[] {
+  #by(session: Session, taken: readonly Taken[]): string[] {
+    const { cwd, command } = session.options;
     const around = taken.flatMap((t) => [t.place.cwd, dirname(t.path)]);
-    const directories = [...new Set([session.options.cwd, ...around])].slice(0, DIRECTORIES_MAX);
-    const files = directories.flatMap((directory) =>
+    const directories = [...new Set([cwd, ...around])].slice(0, DIRECTORIES_MAX);
+    const found = directories.flatMap((directory) =>
       namesIn(directory)
         .filter((name) => BUILD_FILE.test(name))
         .map((name) => join(directory, name)),
     );
-    return files.slice(0, BUILD_FILES_MAX).map((file) => `${file} ${this.#p.digests.digest(file) ?? ''}`);
+    const named = (command ?? '').split('\0').map((word) => absolute(cwd, word));
+    const files = [...named.filter((path) => tryStat(path)?.isFile()), ...found].slice(0, BUILD_FILES_MAX);
+    return [
+      ...directories.map((directory) => `${directory} ${originOf(directory)}`),
+      ...files.map((file) => `${file} ${this.#p.digests.digest(file) ?? ''}`),
+    ];
   }
 
   #read(): readonly Debt[] {
@@ -168,4 +175,10 @@ function namesIn(directory: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** Tells a directory from one that came to stand in its place. */
+function originOf(directory: string): string {
+  const stat = tryStatNs(directory);
+  return stat ? `${stat.dev}:${stat.ino}:${stat.birthtimeNs}` : '';
 }

@@ -107,6 +107,21 @@ describe('a recipe that goes on after a call that was put off', () => {
     assert.equal(unnamed.code, 0, unnamed.err);
   });
 
+  test('another tree at the same place, another file that the command names: nothing is owed', () => {
+    const other = 'stamp: ; touch stamp\n';
+    lay(lines);
+    assert.equal(rig.sh('gg make').code, 2);
+    lay(lines);
+    rig.sh('touch stamp');
+    assert.equal(rig.sh('gg make').code, 0);
+    writeFileSync(join(rig.home, 'rules'), lines);
+    rig.sh('rm -f stamp *.o');
+    assert.equal(rig.sh('gg make -f ../rules').code, 2);
+    rig.sh('rm stamp');
+    writeFileSync(join(rig.home, 'rules'), other);
+    assert.equal(rig.sh('gg make -f ../rules').code, 0);
+  });
+
   test('clean and the build again: the calls are repeated', () => {
     lay(`${lines}clean: ; rm -f stamp *.o\n`);
     assert.equal(rig.sh('gg make').code, 2);
