@@ -226,6 +226,9 @@ static int has_size_of_placeholder(off_t size) {
   return 0;
 }
 
+/* Answers that a file only looks like a placeholder, until it is believed. */
+enum { LIKENESSES_MAX = 3 };
+
 /* The slow path's memory, mapped for its time: the stack may be a signal handler's. */
 struct room {
   char link[40], path[PATH_MAX + 16], head[MARK_WITHIN];
@@ -247,7 +250,7 @@ static const char DELETED[] = " (deleted)";
 
 /* @returns 0 when `fd` is real now, else the errno for the caller. */
 static int exchange(int fd, int flags, struct stat *st, struct room *room) {
-  int reopening = (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC;
+  int reopening = (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC, likenesses = 0;
   for (int tries = 0; tries < TRIES_MAX; tries++) {
     if (!S_ISREG(st->st_mode) || !has_size_of_placeholder(st->st_size) || !holds_mark(fd, flags, room)) return 0;
     snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
@@ -290,8 +293,11 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
     }
     struct stat now;
     if (syscall(SYS_fstat, fd, &now) < 0) return errno;
-    /* The server says that this is no placeholder, only like one. */
-    if (answer == 1 && !replaced && now.st_dev == st->st_dev && now.st_ino == st->st_ino) return 0;
+    /* The server says that this is no placeholder, only like one; or it was away under another name when the server looked. */
+    if (answer == 1 && !replaced && now.st_dev == st->st_dev && now.st_ino == st->st_ino) {
+      if (!holds_mark(fd, flags, room) || ++likenesses == LIKENESSES_MAX) return 0;
+      nap();
+    }
     *st = now;
     if (answer != 1) return holds_mark(fd, flags, room) && has_size_of_placeholder(now.st_size) ? EIO : 0;
   }
