@@ -577,7 +577,8 @@ function unreadable(name: ObjectName, detail: string): Failure {
 /** What stands for the work of a thunk that has never run: the bytes it reads, those named in its command many times over. */
 function workBytes(thunk: Thunk): number {
   let bytes = 0;
+  const args = new Set<unknown>(thunk.args);
   for (const { path, name } of thunk.inputs)
-    if (isValue(name)) bytes += sizeOf(name) * (thunk.args.includes(path) ? SOURCE_FACTOR : 1);
+    if (isValue(name)) bytes += sizeOf(name) * (args.has(path) ? SOURCE_FACTOR : 1);
   return bytes;
 }

@@ -23,7 +23,7 @@ import { Symbols } from './symbols.ts';
 import { Tree } from './tree.ts';
 import { type Clock, Unit } from './unit.ts';
 import { memoKey, UnitMemo } from './unit-memo.ts';
-import { PACKAGE_ROOTS } from './watching.ts';
+import { isBelow, PACKAGE_ROOTS } from './watching.ts';
 import { Workspace } from './workspace.ts';
 
 export interface FastScannerOptions {
@@ -185,9 +185,7 @@ export class FastScanner implements Scanner {
   }
 
   #isDistrusted(cwd: string): boolean {
-    for (const directory of this.#distrusted)
-      if (cwd === directory || cwd.startsWith(`${directory}/`)) return true;
-    return false;
+    return this.#distrusted.size > 0 && isBelow(cwd, [...this.#distrusted]);
   }
 
   /**

@@ -24,8 +24,9 @@ const OTHERS_WRITE = 0o022;
 /** Bytes of a mount table; a larger one counts as changed each time. */
 const MOUNT_TABLE_BYTES_MAX = 256 * 1024;
 
-export function isBelow(path: string, roots: readonly string[]): boolean {
-  return roots.some((root) => path === root || path.startsWith(`${root}/`));
+/** True for one of the directories and for what is in them, at any depth. All are absolute. */
+export function isBelow(path: string, directories: readonly string[]): boolean {
+  return directories.some((d) => path === d || path.startsWith(d.endsWith('/') ? d : `${d}/`));
 }
 
 /**

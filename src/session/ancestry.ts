@@ -81,6 +81,8 @@ const DEPTH_MAX = 64;
 interface Process {
   readonly parent: number;
   readonly command: string;
+  /** A letter of proc(5): Z for one that has ended. */
+  readonly state: string;
 }
 
 function look(pid: number): Process | undefined {
@@ -93,7 +95,12 @@ function look(pid: number): Process | undefined {
   const open = stat.indexOf('(');
   const close = stat.lastIndexOf(')');
   const parent = Number(stat.slice(close + 4).split(' ', 1)[0]);
-  return { parent, command: stat.slice(open + 1, close) };
+  return { parent, command: stat.slice(open + 1, close), state: stat.slice(close + 2, close + 3) };
+}
+
+/** Ctrl-C ended the caller: what it would have made must not appear behind make's back, which has cleaned up by now. */
+export function isGone(pid: number): boolean {
+  return /^[ZX]$/.test(look(pid)?.state ?? 'X');
 }
 
 const SHELL = /^(?:sh|bash|dash|ksh|mksh|zsh|ash|busybox)$/;

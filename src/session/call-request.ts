@@ -1,6 +1,7 @@
 // A shim's request as a value.
 import { join, resolve } from 'node:path';
 import { tryStat } from '../store/stat.ts';
+import { PATH_PROGRAMS } from '../toolchain/toolchain.ts';
 import { FIELD } from './protocol.ts';
 
 export interface CallRequest {
@@ -83,9 +84,6 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
   };
 }
 
-/** Programs that a toolchain looks up on PATH. */
-const ON_PATH = ['as', 'ld', 'ld.bfd', 'ld.gold', 'ld.lld', 'objcopy', 'ranlib', 'ar', 'nm'] as const;
-
 /**
  * $PATH as it reads from elsewhere: the server and the engines are in other directories. Relative entries that hold none of
  * the toolchain's programs are left out, so that directories share what is known of a toolchain.
@@ -95,8 +93,19 @@ export function absoluteSearchPath(path: string, cwd: string): string {
   if (entries.every((entry) => entry.startsWith('/'))) return path;
   return entries
     .map((entry) => (entry.startsWith('/') ? entry : resolve(cwd, entry)))
-    .filter((entry, i) => entries[i]!.startsWith('/') || ON_PATH.some((tool) => tryStat(join(entry, tool))))
+    .filter(
+      (entry, i) => entries[i]!.startsWith('/') || PATH_PROGRAMS.some((tool) => tryStat(join(entry, tool))),
+    )
     .join(':');
+}
+
+/** The request as it reads from elsewhere. */
+export function withAbsolutePath(request: CallRequest): CallRequest {
+  const path = request.env.get('PATH');
+  const absolutePath = path === undefined ? undefined : absoluteSearchPath(path, request.cwd);
+  return absolutePath === undefined || absolutePath === path
+    ? request
+    : { ...request, env: new Map([...request.env, ['PATH', absolutePath]]) };
 }
 
 /** $PATH without directories of shims. */

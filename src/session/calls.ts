@@ -24,14 +24,15 @@ import {
   type PlannedThunk,
 } from '../models/model.ts';
 import { modelFor } from '../models/registry.ts';
+import { isBelow } from '../scan/watching.ts';
 import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
 import { tryLstatNs, tryStat } from '../store/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError, type Toolchains } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
-import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
-import { absoluteSearchPath, type CallRequest, commandText, searchPathWithout } from './call-request.ts';
+import { type Ancestry, ancestryOf, compilerCacheAt, isGone } from './ancestry.ts';
+import { type CallRequest, commandText, searchPathWithout, withAbsolutePath } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
 import type { History } from './history.ts';
@@ -141,11 +142,7 @@ export class Calls {
   }
 
   call(request: CallRequest): Promise<Answer> {
-    const path = request.env.get('PATH');
-    const absolutePath = path === undefined ? undefined : absoluteSearchPath(path, request.cwd);
-    return absolutePath === undefined || absolutePath === path
-      ? this.#call(request)
-      : this.#call({ ...request, env: new Map([...request.env, ['PATH', absolutePath]]) });
+    return this.#call(withAbsolutePath(request));
   }
 
   async #call(request: CallRequest): Promise<Answer> {
@@ -222,7 +219,9 @@ export class Calls {
   }
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
-  async prefetch(request: CallRequest, session: Session, owner: string): Promise<void> {
+  async prefetch(given: CallRequest, session: Session, owner: string): Promise<void> {
+    const request = withAbsolutePath(given);
+    if (foreignPreload(request.env.get('LD_PRELOAD')) !== undefined) return;
     if (compilerCacheAt(request.realTool) !== undefined || !isProgram(request.realTool)) return;
     const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
     const model = modelFor(request.tool);
@@ -285,8 +284,10 @@ export class Calls {
   }
 
   #concerns(project: string, path: string, request: CallRequest, session: Session): boolean {
-    const below = (dir: string, p: string): boolean => p === dir || p.startsWith(`${dir}/`);
-    return below(session.options.cwd, path) || below(request.cwd, path) || below(project, request.cwd);
+    // Calls without a session are of no directory in particular.
+    const { cwd } = session.options;
+    const here = cwd === '/' ? [request.cwd] : [cwd, request.cwd];
+    return isBelow(path, here) || isBelow(request.cwd, [project]);
   }
 
   async #makeReal(path: string, session: Session): Promise<boolean> {
@@ -536,16 +537,6 @@ const HARMLESS_PRELOAD =
 /** The library in the caller that a run of ours would not have. */
 function foreignPreload(list: string | undefined): string | undefined {
   return list?.split(/[ :]/).find((path) => path !== '' && !HARMLESS_PRELOAD.test(path));
-}
-
-/** Ctrl-C ended the caller: what it would have made must not appear behind make's back, which has cleaned up by now. */
-function isGone(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return true;
-  }
 }
 
 /** What it runs, and what that depends on, is for the shell to say. */

@@ -4,6 +4,7 @@ import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
 import { mayBePlaceholder } from '../ir/placeholder.ts';
+import { isBelow } from '../scan/watching.ts';
 import { tryLstat, tryStat } from '../store/stat.ts';
 import { placeholdersInArchive } from './archives.ts';
 import type { Forcer } from './forcer.ts';
@@ -38,15 +39,13 @@ const GIT_OWN: ReadonlySet<string> = new Set(['objects', 'refs', 'logs', 'lfs'])
 /** A healed archive may let more be forced; more rounds than this mean something is written as fast as it is forced. */
 const ROUNDS_MAX = 10;
 
-function below(directory: string, path: string): boolean {
-  return path === directory || path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
-}
-
 export function inScope(o: Outstanding, session: Session, scope: FinalizeScope): boolean {
   if (scope.all) return true;
-  if (scope.paths) return scope.paths.some((p) => below(p, o.path));
+  if (scope.paths) return isBelow(o.path, scope.paths);
   return (
-    session.paths.has(o.path) || below(session.options.cwd, o.path) || below(session.options.cwd, o.project)
+    session.paths.has(o.path) ||
+    isBelow(o.path, [session.options.cwd]) ||
+    isBelow(o.project, [session.options.cwd])
   );
 }
 
@@ -121,7 +120,7 @@ export async function finalize(
 ): Promise<readonly string[]> {
   const { journal, forcer } = parts;
   const { cwd } = session.options;
-  const isOurs = (project: string): boolean => below(cwd, project) || below(project, cwd);
+  const isOurs = (project: string): boolean => isBelow(project, [cwd]) || isBelow(cwd, [project]);
   // A build that was killed may have left archives that a real ar made of placeholders.
   const sinceMs = Math.min(startedMs, journal.openSinceMs(isOurs) ?? startedMs);
   let strays: readonly string[] = [];
@@ -177,6 +176,6 @@ export async function finalize(
   const left = new Set(outstanding.filter((o) => placeholderAt(o.path) === o.ref).map((o) => o.path));
   for (const path of strays) if (placeholderAt(path) !== undefined) left.add(path);
   if (left.size === 0 && !unhealed && !session.stopped && !session.abandoned && !scope.paths)
-    journal.closeProjects((p) => below(cwd, p));
+    journal.closeProjects((p) => isBelow(p, [cwd]));
   return [...left];
 }

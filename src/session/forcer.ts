@@ -208,7 +208,7 @@ export class Forcer implements ReductorHost {
     const owners = this.#owners(node);
     for (const session of owners)
       session.emit({ type: 'thunk-cancelled', name: node.name, label: this.#label(node) });
-    // After a failure the tree is left as make leaves it; after an interruption the placeholders stay for the next command.
+    // After a failure the tree is left as make leaves it; what an interruption takes away is for finalize to say.
     if (owners.some((s) => s.stopped)) this.#takeAway(node, owners);
   }
 

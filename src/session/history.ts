@@ -51,6 +51,12 @@ export class History {
     else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
   }
 
+  /** Something went wrong inside while a request was answered. */
+  fault(error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.note({ path: '', how: 'bypass', reason: 'internal-error', detail });
+  }
+
   /** What made this path when that last ran, and how long it took. */
   lastRun(path: string): LastRun | undefined {
     if (!this.#lastRuns) {

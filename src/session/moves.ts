@@ -6,6 +6,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { baseName, type ObjectRef } from '../ir/name.ts';
+import { isBelow } from '../scan/watching.ts';
 import { tryStat } from '../store/stat.ts';
 import type { CallRequest } from './call-request.ts';
 import type { Forcer } from './forcer.ts';
@@ -102,8 +103,6 @@ export class Moves {
 
   /** Sees an answered move to its end. */
   #watch(held: readonly Move[], session: Session, closed: Promise<void>, release: () => void): void {
-    const fault = (error: unknown): void =>
-      this.#p.history.note({ path: '', how: 'bypass', reason: 'internal-error', detail: String(error) });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, HOLD_MS_MAX);
@@ -112,7 +111,7 @@ export class Moves {
       try {
         for (const m of those) this.#arrive(m, session);
       } catch (error) {
-        fault(error);
+        this.#p.history.fault(error);
       }
       release();
     };
@@ -123,7 +122,10 @@ export class Moves {
     });
     const written = arrived
       .then(() => Promise.all(held.map((m) => this.#p.forcer.catchUp(m.promised.path))))
-      .then(() => undefined, fault);
+      .then(
+        () => undefined,
+        (error: unknown) => this.#p.history.fault(error),
+      );
     const open: OpenMove = {
       into: (directory) => held.some((m) => m.promised.path.startsWith(directory)),
       arrived: Promise.race([arrived, late]),
@@ -159,7 +161,7 @@ export class Moves {
     const paths = this.#p.journal
       .outstanding()
       .map((o) => o.path)
-      .filter((path) => roots.some((root) => `${canonicalOf(path)}/`.startsWith(`${root}/`)));
+      .filter((path) => isBelow(canonicalOf(path) ?? '', roots));
     await Promise.all(paths.map((path) => this.#p.forcer.forcePath(path, session.id)));
   }
 

@@ -8,6 +8,7 @@ import type { LimitedEngine } from '../engine/limited.ts';
 import type { ObjectName } from '../ir/name.ts';
 import { decodeThunk } from '../ir/thunk.ts';
 import type { Event } from '../report/events.ts';
+import { isBelow } from '../scan/watching.ts';
 import { tryStat } from '../store/stat.ts';
 import { readCallRequest } from './call-request.ts';
 import type { Answer, Calls } from './calls.ts';
@@ -154,12 +155,7 @@ export class SessionServer {
       if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
       ready = await this.#p.moves[kind](request, closed);
     } catch (error) {
-      this.#p.history.note({
-        path: '',
-        how: 'bypass',
-        reason: 'internal-error',
-        detail: String((error as Error).stack),
-      });
+      this.#p.history.fault(error);
     }
     if (!socket.destroyed) socket.write(encodeFrame([[FIELD.ANSWER_KIND, ready ? 'ready' : 'failed']]));
   }
@@ -174,12 +170,7 @@ export class SessionServer {
           ? await this.#p.calls.call(request)
           : await this.#p.calls.open(request, kind === 'keep');
     } catch (error) {
-      this.#p.history.note({
-        path: '',
-        how: 'bypass',
-        reason: 'internal-error',
-        detail: String((error as Error).stack),
-      });
+      this.#p.history.fault(error);
       answer = { kind: kind === 'call' ? 'run' : 'failed' };
     }
     if (socket.destroyed) return;
@@ -405,7 +396,7 @@ class CliClient {
     const unheard = detached.takeUnheard((name) => {
       const place = forcer.placementOf(name as ObjectName);
       if (place) places.set(name, place);
-      return place !== undefined && (place.cwd === cwd || place.cwd.startsWith(`${cwd}/`));
+      return place !== undefined && isBelow(place.cwd, [cwd]);
     });
     for (const event of unheard)
       if (event.type !== 'thunk-failed' || isMissing(event.name, places.get(event.name)!))

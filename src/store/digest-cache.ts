@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import type { ObjectName } from '../ir/name.ts';
 import { hashFile, hashFileSoon, LARGE_BYTES_MIN } from './local.ts';
-import { tryStatNs } from './stat.ts';
+import { identityOf, tryStatNs } from './stat.ts';
 
 interface Entry {
   readonly identity: string;
@@ -14,10 +14,6 @@ interface Entry {
 const RACY_NS = 20_000_000n;
 /** Files remembered: 1,000 units of 2,000 headers share far fewer. Older entries go first. */
 const ENTRIES_MAX = 200_000;
-
-function identityOf(stat: BigIntStats): string {
-  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
-}
 
 function nowNs(): bigint {
   return BigInt(Date.now()) * 1_000_000n;

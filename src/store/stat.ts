@@ -27,6 +27,11 @@ export function tryStatNs(absPath: string): BigIntStats | undefined {
   }
 }
 
+/** A text that is another one once the file was written to, replaced or touched. */
+export function identityOf(stat: BigIntStats): string {
+  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
+}
+
 /** Of the link itself, with nanoseconds. */
 export function tryLstatNs(absPath: string): BigIntStats | undefined {
   try {

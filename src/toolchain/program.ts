@@ -1,6 +1,6 @@
 // Whether a tool is a program or a script. What a script reads (variables, files, other tools) is in no thunk.
 import { readHead } from '../store/head.ts';
-import { tryStatNs } from '../store/stat.ts';
+import { identityOf, tryStatNs } from '../store/stat.ts';
 
 /** Tools remembered; a build has a dozen. The oldest goes first. */
 const TOOLS_MAX = 256;
@@ -19,7 +19,7 @@ const known = new Map<string, Known>();
 export function isProgram(absPath: string): boolean {
   const stat = tryStatNs(absPath);
   if (!stat) return true;
-  const identity = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
+  const identity = identityOf(stat);
   const before = known.get(absPath);
   if (before?.identity === identity) return before.program;
   const head = readHead(absPath, 4);

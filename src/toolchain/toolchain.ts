@@ -5,7 +5,7 @@ import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
-import { tryStat, tryStatNs } from '../store/stat.ts';
+import { identityOf, tryStat, tryStatNs } from '../store/stat.ts';
 import { loaderView, looksLikeElf } from './elf.ts';
 import { isProgram } from './program.ts';
 
@@ -20,9 +20,6 @@ export interface Toolchain {
   readonly places: readonly string[];
   /** Sizes, mtimes and inodes of the files and places; another text means: look again. */
   readonly identity: string;
-  /** What of them a build may change by itself: the tool, the places, and files that no package owns. */
-  readonly near: readonly string[];
-  readonly nearIdentity: string;
 }
 
 /** A tool whose parts cannot be named; the message says which. */
@@ -44,6 +41,19 @@ const SUBPROGRAMS = [
   // -gsplit-dwarf
   'objcopy',
 ] as const;
+/** Programs that a driver, or one of its wrappers, may look up on PATH. */
+export const PATH_PROGRAMS = [
+  'as',
+  'ld',
+  'ld.bfd',
+  'ld.gold',
+  'ld.lld',
+  'objcopy',
+  'ar',
+  'nm',
+  'ranlib',
+] as const;
+
 /** Files a gcc driver reads by itself. */
 const SUPPORT_FILES = [
   'liblto_plugin.so',
@@ -97,22 +107,19 @@ export function followLinks(absPath: string, links: Map<string, string>): string
   return at;
 }
 
-function identityOf(files: readonly string[]): string {
+function identityOfAll(files: readonly string[]): string {
   return files
-    .map((f) => {
-      const s = tryStatNs(f);
-      return s ? `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}` : 'gone';
+    .map((file) => {
+      const stat = tryStatNs(file);
+      return stat ? identityOf(stat) : 'gone';
     })
     .join('|');
 }
 
-/** Milliseconds the stats of a toolchain's other parts are believed: a compiler replaced in the middle of a build is noticed within this. */
-const RECHECK_MS = 500;
-
 export class Toolchains {
   readonly #query: QueryRunner;
   readonly #digestOf: (absPath: string) => ObjectName | undefined;
-  readonly #known = new Map<string, { value: Promise<Toolchain>; checkedAt: number }>();
+  readonly #known = new Map<string, Promise<Toolchain>>();
 
   constructor(query: QueryRunner, digestOf: (absPath: string) => ObjectName | undefined) {
     this.#query = query;
@@ -127,20 +134,17 @@ export class Toolchains {
   async of(realTool: string, searchPath: string): Promise<Toolchain> {
     const key = `${realTool}\0${searchPath}`;
     const known = this.#known.get(key);
-    const now = Date.now();
     if (known) {
-      const value = await known.value;
-      const isRecent = now - known.checkedAt < RECHECK_MS;
-      if (isRecent && identityOf(value.near) === value.nearIdentity) return value;
-      if (!isRecent && identityOf([...value.files, ...value.places]) === value.identity) {
-        known.checkedAt = now;
-        return value;
-      }
+      const toolchain = await known;
+      if (identityOfAll([...toolchain.files, ...toolchain.places]) === toolchain.identity) return toolchain;
+      // Another call may have found it changed, and asked, before this one had its turn.
+      const asked = this.#known.get(key);
+      if (asked !== undefined && asked !== known) return asked;
     }
-    const value = this.#discover(realTool, searchPath);
-    this.#known.set(key, { value, checkedAt: now });
-    value.catch(() => this.#known.delete(key));
-    return value;
+    const discovered = this.#discover(realTool, searchPath);
+    this.#known.set(key, discovered);
+    discovered.catch(() => this.#known.delete(key));
+    return discovered;
   }
 
   async #discover(realTool: string, searchPath: string): Promise<Toolchain> {
@@ -200,7 +204,6 @@ export class Toolchains {
       }
     }
     const sorted = [...files].sort();
-    const near = [realTool, ...places, ...sorted.filter((file) => !file.startsWith('/usr/'))];
     const hash = createHash('sha256').update('gg-toolchain 1\n');
     for (const file of sorted) {
       const name = this.#digestOf(file);
@@ -212,9 +215,7 @@ export class Toolchains {
       digest: hash.digest('hex'),
       files: sorted,
       links,
-      identity: identityOf([...sorted, ...places]),
-      near,
-      nearIdentity: identityOf(near),
+      identity: identityOfAll([...sorted, ...places]),
       places: [...places],
     };
   }

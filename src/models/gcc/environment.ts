@@ -42,9 +42,7 @@ const TOO_HARD = [
 type Environment = ReadonlyMap<string, string>;
 
 export function checkEnvironment(env: Environment): Bypass | undefined {
-  // A clock set by a preload library is not set for thunks: the engines start tools without it.
-  const clock = /faketime/.test(env.get('LD_PRELOAD') ?? '') ? 'LD_PRELOAD' : undefined;
-  const name = clock ?? TOO_HARD.find((variable) => env.has(variable));
+  const name = TOO_HARD.find((variable) => env.has(variable));
   if (name === undefined) return undefined;
   // Inside another gcc (LTO) the inputs are its temporary files.
   return bypass('too-hard-environment', name, name.startsWith('COLLECT_') ? [] : 'all');

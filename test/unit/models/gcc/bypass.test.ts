@@ -34,12 +34,6 @@ const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string
   ['gcc -c a.c', 'too-hard-environment', 'all', { env: { DEPENDENCIES_OUTPUT: 'x' } }],
   ['gcc -c a.c', 'too-hard-environment', 'all', { env: { SUNPRO_DEPENDENCIES: 'x' } }],
   ['gcc -c a.c', 'too-hard-environment', 'all', { env: { GCC_EXEC_PREFIX: '/x' } }],
-  [
-    'gcc -c a.c',
-    'too-hard-environment',
-    'all',
-    { env: { LD_PRELOAD: '/usr/lib/faketime/libfaketime.so.1' } },
-  ],
   ['gcc -c a.c', 'too-hard-environment', '', { env: { COLLECT_GCC_OPTIONS: '' } }],
   ['gcc @odd.rsp', 'bad-response-file', 'all'],
   ['gcc @loop.rsp', 'bad-response-file', 'all'],
