@@ -17,6 +17,7 @@ import { healArchive } from '../session/archives.ts';
 import { Calls } from '../session/calls.ts';
 import { Contexts } from '../session/context.ts';
 import { Forcer } from '../session/forcer.ts';
+import { Freezer } from '../session/freezer.ts';
 import { History } from '../session/history.ts';
 import { Journal } from '../session/journal.ts';
 import { Moves } from '../session/moves.ts';
@@ -135,14 +136,14 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   const ranlib = onPath('ranlib');
   const heal = (path: string, owner: string): Promise<boolean> =>
     healArchive(path, owner, { forcer, store, runner, place, ranlib });
+  const freezer = new Freezer({ store, journal, digests, forcer, toolchains, heal });
   const calls = new Calls({
+    freezer,
     store,
     journal,
-    digests,
     history,
     forcer,
     contexts,
-    toolchains,
     place,
     interpreter: join(nativeDirectory, 'gg-run'),
     target: elfTargets(query, digests),
@@ -173,7 +174,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
       try {
         const { cacheSizeBytes } = loadSettings({}, process.env);
         collectGarbage(stateDir, cacheSizeBytes, neededBy(journal.outstanding(), store));
-        calls.storeShrank();
+        freezer.storeShrank();
         forcer.reductor.forget();
       } catch {
         // A bad setting or a full disk is said to whoever runs a command; nobody listens here.

@@ -1,44 +1,26 @@
 // Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import type { Placement } from '../engine/engine.ts';
+import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { outputOf } from '../force/node.ts';
-import { baseName, isValue, type ObjectName, type ObjectRef, outputRef, sizeOf } from '../ir/name.ts';
-import { type ElfTarget, mayBePlaceholder, writePlaceholder } from '../ir/placeholder.ts';
-import { decodeThunk, encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
-import {
-  type Bypass,
-  bypass,
-  type Call,
-  type Plan,
-  type PlannedOutput,
-  type PlannedThunk,
-} from '../models/model.ts';
+import { baseName, isValue, type ObjectName, outputRef } from '../ir/name.ts';
+import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
+import { decodeThunk } from '../ir/thunk.ts';
+import { type Bypass, bypass, type Call, type Plan, type PlannedThunk } from '../models/model.ts';
 import { modelFor } from '../models/registry.ts';
 import { isBelow } from '../scan/watching.ts';
-import type { DigestCache } from '../store/digest-cache.ts';
 import type { LocalStore } from '../store/local.ts';
-import { tryLstatNs, tryStat } from '../store/stat.ts';
+import { tryStat } from '../store/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
-import { ToolchainError, type Toolchains } from '../toolchain/toolchain.ts';
+import { ToolchainError } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
 import { type Ancestry, ancestryOf, compilerCacheAt, isGone } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout, withAbsolutePath } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
+import type { Freezer, Frozen } from './freezer.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
-import { mtimeClasses } from './mtime-classes.ts';
-import { isPackaged } from './packaged.ts';
+import { keepsFile, modeOf, unlinkOtherName, write, writeThrough } from './output-files.ts';
 import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
 import { hasOtherStack } from './stack-limit.ts';
@@ -48,9 +30,6 @@ export type Answer =
   | { readonly kind: 'run' }
   | { readonly kind: 'ready' | 'failed' }
   | { readonly kind: 'exit'; readonly code: number; readonly stdout: Buffer; readonly stderr: Buffer };
-
-/** Names of inputs remembered as kept; then they are looked up anew. */
-const KEPT_MAX = 100_000;
 
 const SHARED_LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 
@@ -69,11 +48,10 @@ const done = (code: number, stdout: Buffer = NO_BYTES, stderr: Buffer = NO_BYTES
 export interface CallParts {
   readonly store: LocalStore;
   readonly journal: Journal;
-  readonly digests: DigestCache;
   readonly history: History;
   readonly forcer: Forcer;
+  readonly freezer: Freezer;
   readonly contexts: Contexts;
-  readonly toolchains: Toolchains;
   readonly place: Placer;
   /** The "#!" interpreter of script placeholders. */
   readonly interpreter: string;
@@ -85,25 +63,12 @@ export interface CallParts {
   readonly selfCheck?: SelfCheck;
 }
 
-interface Frozen {
-  readonly planned: PlannedThunk;
-  readonly thunk: Thunk;
-  readonly name: ObjectName;
-}
-
 export class Calls {
   readonly #p: CallParts;
-  /** Values of user files known to be in the store. */
-  readonly #kept = new Set<ObjectName>();
   #serial = 0;
 
   constructor(parts: CallParts) {
     this.#p = parts;
-  }
-
-  /** Blobs may have gone from the store. */
-  storeShrank(): void {
-    this.#kept.clear();
   }
 
   /** @param keep the file must stay the same one: who asks has looked at it before. */
@@ -208,7 +173,7 @@ export class Calls {
     }
     if (plan.kind === 'bypass')
       return deferred && this.#readsFailed(request, session) ? done(1) : this.#bypass(request, session, plan);
-    const frozen = await this.#freeze(plan, request, searchPath, session);
+    const frozen = await this.#p.freezer.freeze(plan, request, searchPath, session);
     if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
     if (frozen.length === 1 && scans.length === 1)
       this.#p.selfCheck?.planned(frozen[0]!.name, scans[0]!, ancestry.project ?? request.cwd);
@@ -227,7 +192,7 @@ export class Calls {
     const model = modelFor(request.tool);
     const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
     if (plan?.kind !== 'plan' || plan.sync || plan.thunks.some((t) => !AHEAD.has(t.stage))) return;
-    const frozen = await this.#freeze(plan, request, searchPath, session);
+    const frozen = await this.#p.freezer.freeze(plan, request, searchPath, session);
     if (!Array.isArray(frozen)) return;
     for (const f of frozen) this.#p.forcer.reductor.add(f.name, owner, { thunk: f.thunk });
   }
@@ -294,91 +259,6 @@ export class Calls {
     const forced = await this.#p.forcer.forcePath(path, session.id);
     if (forced.kind !== 'real') return false;
     return this.#p.heal(path, session.id);
-  }
-
-  /** Turns planned thunks into named ones; a Bypass when an input cannot be named. */
-  async #freeze(
-    plan: Plan,
-    request: CallRequest,
-    searchPath: string,
-    session: Session,
-  ): Promise<Frozen[] | Bypass> {
-    let toolchain: string;
-    try {
-      toolchain = (await this.#p.toolchains.of(request.realTool, searchPath)).digest;
-    } catch (error) {
-      return bypass('toolchain-query-failed', (error as Error).message, 'all');
-    }
-    const frozen: Frozen[] = [];
-    for (const planned of plan.thunks) {
-      const inputs: ThunkInput[] = [];
-      const seen = new Set<string>();
-      for (const path of planned.inputs) {
-        if (seen.has(path)) continue;
-        seen.add(path);
-        const name = await this.#nameInput(absolute(request.cwd, path), session);
-        if (name === undefined) return bypass('unreadable-input', path, 'all');
-        inputs.push({ path, name });
-      }
-      const unwritable = planned.outputs.find((o) => !canCreate(absolute(request.cwd, o.path)));
-      if (unwritable) return bypass('unwritable-output', unwritable.path, 'all');
-      const thunk: Thunk = {
-        tool: planned.tool,
-        toolchain,
-        args: planned.args,
-        env: planned.env,
-        cwd: planned.needsCwd ? request.cwd : '',
-        inputs,
-        absent: planned.absent,
-        outputs: planned.outputs.map((o) =>
-          o.from === undefined ? { tag: o.tag, path: o.path } : { tag: o.tag, path: o.path, from: o.from },
-        ),
-        salt:
-          planned.stage === 'compile' || planned.stage === 'preprocess'
-            ? [...planned.salt, ...mtimeClasses(inputs, request.cwd, mentionsOnce)]
-            : planned.salt,
-      };
-      const { name, bytes } = encodeThunk(thunk);
-      this.#p.store.put(bytes, 'T');
-      const place: Placement = {
-        realTool: request.realTool,
-        cwd: request.cwd,
-        pwd: request.env.get('PWD') ?? request.cwd,
-        searchPath,
-        label: planned.label,
-        stage: planned.stage,
-        command: commandText([request.tool, ...request.args]),
-        sandbox: session.options.sandbox,
-      };
-      this.#p.journal.place(name, place);
-      frozen.push({ planned, thunk, name });
-    }
-    return frozen;
-  }
-
-  async #nameInput(path: string, session: Session): Promise<ObjectRef | ObjectName | undefined> {
-    const archive = /\.(?:a|lo|lib)$/.test(path);
-    // A value's name tells its size, and placeholders have few: most files need one stat only.
-    let name = archive ? undefined : await this.#p.digests.digestSoon(path);
-    if (name === undefined || mayBePlaceholder(sizeOf(name))) {
-      const ref = placeholderAt(path);
-      if (ref !== undefined) return this.#p.forcer.knows(ref) ? ref : undefined;
-      if (archive && !(await this.#p.heal(path, session.id))) return undefined;
-      // Anew: it may just have stopped being a placeholder.
-      name = await this.#p.digests.digestSoon(path);
-    }
-    if (name === undefined) return undefined;
-    // Packages' files stay; others may be edited before the thunk runs, so their bytes are kept.
-    if (!this.#kept.has(name) && !isPackaged(path)) {
-      try {
-        if (!(await this.#p.store.putCopySoon(path, name))) return undefined;
-      } catch {
-        return undefined;
-      }
-      if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
-      this.#kept.add(name);
-    }
-    return name;
   }
 
   /** The exit status is the answer: force, put the results in place, replay what the tool printed. */
@@ -477,8 +357,8 @@ export class Calls {
               watched: request.interposed,
             });
             const mode = modeOf(output, path, request.umask);
-            if (keepsFile(f.planned, path)) this.#writeThrough(path, bytes, mode);
-            else this.#write(path, bytes, mode);
+            if (keepsFile(f.planned, path)) writeThrough(path, bytes, mode);
+            else write(path, bytes, mode);
           });
           session.directories.add(dirname(path));
           session.paths.add(path);
@@ -506,28 +386,6 @@ export class Calls {
     const name = ref && baseName(ref);
     if (name && this.#p.store.reduction(name)) this.#p.forcer.reductor.add(name, session.id);
   }
-
-  /** The file that a symlink or another name leads to stays that file. */
-  #writeThrough(path: string, bytes: Buffer, mode: number): void {
-    const link = tryLstatNs(path);
-    if (link?.isSymbolicLink()) this.#writeThrough(resolve(dirname(path), readlinkSync(path)), bytes, mode);
-    else if (link !== undefined && (link.nlink > 1n || link.size === 0n)) {
-      writeFileSync(path, bytes);
-      chmodSync(path, mode);
-    } else this.#write(path, bytes, mode);
-  }
-
-  /** In one step, so that nobody sees half a placeholder. */
-  #write(path: string, bytes: Buffer, mode: number): void {
-    const temporary = `${dirname(path)}/.gg-${process.pid}-${this.#serial++}`;
-    try {
-      writeFileSync(temporary, bytes, { mode, flag: 'wx' });
-      renameSync(temporary, path);
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
-    }
-  }
 }
 
 /** Preload libraries that change how a process gets memory, or which rights it believes it has; not what a tool writes. */
@@ -547,48 +405,4 @@ function aScript({ tool, realTool }: CallRequest): string {
 /** `make -i`: a failure must be make's to ignore. The letters stand first, without a dash. */
 export function ignoresErrors(makeflags: string | undefined): boolean {
   return /^[a-zA-Z]*i[a-zA-Z]*(?: |$)/.test(makeflags ?? '');
-}
-
-/** The mode the tool would give: its own for a new file, the file's for one it writes into. */
-function modeOf(output: PlannedOutput, path: string, umask: number): number {
-  const stat = tryStat(path);
-  if (output.mode === undefined) return stat ? stat.mode & 0o7777 : 0o666 & ~umask;
-  if (stat?.size === 0) return (stat.mode & 0o7777) | (output.mode & 0o111 & ~umask);
-  return output.mode & ~umask;
-}
-
-/**
- * Assemblers and linkers remove what stands at their output's place, unless it is empty or a link to nothing; compilers'
- * texts, archivers and in-place tools write into it. Source: bfd_open_file in binutils.
- */
-function keepsFile(planned: PlannedThunk, path: string): boolean {
-  const [output] = planned.outputs;
-  const inPlace = planned.stage === 'other' && output?.from !== undefined;
-  if (planned.stage === 'archive' || inPlace || output?.form === 'text' || output?.into === true) return true;
-  return (tryStat(path)?.size ?? 0) === 0;
-}
-
-function unlinkOtherName(path: string): void {
-  const stat = tryLstatNs(path);
-  if (stat?.isSymbolicLink() || (stat?.isFile() && stat.nlink > 1n)) rmSync(path, { force: true });
-}
-
-function mentionsOnce(path: string): boolean {
-  try {
-    return readFileSync(path).includes('once');
-  } catch {
-    return true;
-  }
-}
-
-function canCreate(path: string): boolean {
-  const stat = tryStat(path);
-  if (stat && !stat.isFile()) return false;
-  try {
-    accessSync(dirname(path), constants.W_OK | constants.X_OK);
-    if (stat?.size === 0) accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

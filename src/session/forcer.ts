@@ -195,8 +195,7 @@ export class Forcer implements ReductorHost {
         stderr: (run?.stderr ?? Buffer.alloc(0)).toString('base64'),
       });
     }
-    const depfiles = failure.kind === 'tool' && writesDepfileThough(node);
-    this.#takeAway(node, owners, { depfiles });
+    this.#takeAway(node, owners);
     for (const session of owners) {
       if (session.options.keepGoing || session.stopped) continue;
       session.stopped = true;
@@ -213,7 +212,8 @@ export class Forcer implements ReductorHost {
   }
 
   /** What failed leaves no output behind, so that the next build tries again. */
-  #takeAway(node: ForceNode, owners: readonly Session[], keep = { depfiles: false }): void {
+  #takeAway(node: ForceNode, owners: readonly Session[]): void {
+    const keep = { depfiles: node.failure?.kind === 'tool' && writesDepfileThough(node) };
     for (const path of this.#p.journal.pathsOf(node.name)) this.takeAwayPath(path, owners, keep);
   }
 
@@ -257,9 +257,7 @@ export class Forcer implements ReductorHost {
     const owners = this.#owners(node);
     if (node.state === 'done') await this.#writeBack(path, node);
     else if (node.state === 'failed' || (node.state === 'cancelled' && owners.some((s) => s.stopped)))
-      this.takeAwayPath(path, owners, {
-        depfiles: node.failure?.kind === 'tool' && writesDepfileThough(node),
-      });
+      this.#takeAway(node, owners);
   }
 
   /**
@@ -282,7 +280,6 @@ export class Forcer implements ReductorHost {
       const entry = this.#p.journal.at(path);
       if (entry?.ref === ref) this.#note(entry, [session]);
       rmSync(path, { force: true });
-      removeLibtoolFiles(path);
       session.failedPaths.add(path);
     }
     if (this.#p.journal.at(path)?.ref === ref) this.#p.journal.settle(path);
