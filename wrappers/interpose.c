@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "protocol.h"
 
 /* ir/placeholder.ts: SIZE_BY_FORM, MARK, MARK_WITHIN. */
@@ -79,19 +80,6 @@ static void *look_up(void **place, const char *name) {
 #define REAL(name) ((__typeof__(&name))(found.name ? found.name : look_up(&found.name, #name)))
 
 /* ---- what the environment says ------------------------------------------------------------------------------------ */
-
-static const char *look(char *const *env, const char *name) {
-  size_t length = strlen(name);
-  if (!env) return NULL;
-  for (; *env; env++)
-    if (strncmp(*env, name, length) == 0 && (*env)[length] == '=') return *env + length + 1;
-  return NULL;
-}
-
-static int active(char *const *env) {
-  const char *off = look(env, "GG_PRELOAD");
-  return look(env, "GG_SESSION") && look(env, "GG_SOCKET") && !(off && off[0] == '0');
-}
 
 /* This process's own, as it started: another thread may change `environ` while a file is opened. */
 enum { UNKNOWN, OFF, ON };
@@ -211,8 +199,6 @@ static int ask(const char *kind, const char *path, const char *to, int unless_en
   errno = EIO;
   return -1;
 }
-
-static const char *program_name(char *room, size_t size);
 
 /* Asks the server to make `path` real and waits until it says so. mv copies to other file systems only what it has looked at. */
 static int ask_server(const char *path) {
@@ -435,14 +421,6 @@ static int compares_times(void) {
   syscall(SYS_close, fd);
   const char *first = n > 0 ? memchr(words, 0, n) : NULL;
   return first && words + n - (first + 1) >= (ssize_t)sizeof wanted && memcmp(first + 1, wanted, sizeof wanted) == 0;
-}
-
-/* Base name of the program this process runs; empty when it cannot be told. */
-static const char *program_name(char *room, size_t size) {
-  ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", room, size - 1);
-  room[n > 0 ? n : 0] = 0;
-  const char *slash = strrchr(room, '/');
-  return slash ? slash + 1 : "";
 }
 
 /* Programs that only want times or names: a placeholder has the real ones. What runs scripts of its own (node, ctest) is none. */
@@ -681,7 +659,7 @@ int chroot(const char *path) {
 
 /* What an exec changes. There is no heap after vfork, and a thread's stack may be small: the caller makes room for just that. */
 struct plan {
-  enum { AS_IS, TO_SHIM, WITHOUT_US } kind;
+  enum { AS_IS, TO_SHIM, WITHOUT_US, AS_NINJA } kind;
   /* Bytes for the changed strings; entries for the changed environment. */
   size_t text, entries;
 };
@@ -748,18 +726,15 @@ static size_t entries_of(char *const *env) {
   return n;
 }
 
-/* Whether a toolchain program called by its full name has a shim, unless a compiler driver is the caller. */
-static int has_shim(const char *path, const char *shims) {
-  const char *name = strrchr(path, '/') + 1;
-  if (!*name || strncmp(path, shims, strlen(shims)) == 0) return 0;
-  size_t size = strlen(shims) + strlen(name) + 2;
-  if (size > PATH_MAX) return 0;
-  char room[size];
-  struct stat st;
-  stpcpy(stpcpy(stpcpy(room, shims), "/"), name);
-  /* Only what is there and would run: a missing program must fail as it does. */
-  return syscall(SYS_faccessat, AT_FDCWD, room, X_OK) == 0 && syscall(SYS_faccessat, AT_FDCWD, path, X_OK) == 0 &&
-         syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode);
+/* ninja gets a second library (interpose-ninja.c), which lies beside this one. */
+static const char EDGES[] = "/../gg-interpose-ninja.so:";
+
+static int wants_edges(const char *path, const char *shims, const char *preload) {
+  const char *slash = strrchr(path, '/');
+  if (!is_ninjas(slash ? slash + 1 : path) || strstr(preload, "gg-interpose-ninja") || strpbrk(shims, " :\t\n")) return 0;
+  char room[strlen(shims) + sizeof EDGES];
+  stpcpy(stpcpy(room, shims), EDGES)[-1] = 0;
+  return syscall(SYS_faccessat, AT_FDCWD, room, R_OK) == 0;
 }
 
 static struct plan plan_exec(const char *path, char *const *env) {
@@ -778,6 +753,10 @@ static struct plan plan_exec(const char *path, char *const *env) {
   } else if ((preload = look(env, "LD_PRELOAD")) && wants_clean_preload(path, env)) {
     plan.kind = WITHOUT_US;
     plan.text = sizeof "LD_PRELOAD=" + strlen(preload);
+    plan.entries = entries + 1;
+  } else if (shims && preload && wants_edges(path, shims, preload)) {
+    plan.kind = AS_NINJA;
+    plan.text = sizeof "LD_PRELOAD=" + strlen(shims) + sizeof EDGES + strlen(preload);
     plan.entries = entries + 1;
   }
   errno = saved;
@@ -800,6 +779,9 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
     stpcpy(stpcpy(told, "GG_REAL_TOOL="), *path);
     list[n++] = told;
     *path = text;
+  } else if (plan->kind == AS_NINJA) {
+    stpcpy(stpcpy(stpcpy(stpcpy(text, dropped), look(*env, "GG_SHIM_DIR")), EDGES), look(*env, "LD_PRELOAD"));
+    list[n++] = text;
   } else {
     char *end = stpcpy(text, "LD_PRELOAD=");
     const char *empty = end;
@@ -817,29 +799,6 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
   }
   list[n] = NULL;
   *env = list;
-}
-
-/* Where a search along PATH finds `file`; NULL when nowhere, or when a directory whose name is relative comes first and has
- * such a program, or would have it in another working directory (`moves`): the call is left as it is. */
-static const char *search(const char *path, const char *file, char *room, size_t size, int moves) {
-  int saved = errno;
-  const char *there = NULL;
-  for (; *file && !there; path++) {
-    size_t length = strcspn(path, ":");
-    struct stat st;
-    int absolute = path[0] == '/';
-    if (!absolute && moves) break;
-    /* An empty entry is the working directory. */
-    if (snprintf(room, size, "%.*s%s%s", (int)length, path, length ? "/" : "", file) < (int)size &&
-        syscall(SYS_faccessat, AT_FDCWD, room, X_OK) == 0 && syscall(SYS_newfstatat, AT_FDCWD, room, &st, 0) == 0 && S_ISREG(st.st_mode)) {
-      if (!absolute) break;
-      there = room;
-    }
-    path += length;
-    if (!*path) break;
-  }
-  errno = saved;
-  return there;
 }
 
 /* As execvp without a PATH does. */
@@ -923,86 +882,8 @@ int execle(const char *path, const char *first, ...) {
   return execve(path, argv, envp);
 }
 
-/* ---- ninja's shell ------------------------------------------------------------------------------------------------- */
-
-/* ninja hands every command to "/bin/sh -c". One that is nothing but a call of a tool needs no shell: the shim gets the words that
- * the shell would have made of it. Whatever means more to a shell than quotes do is left to the shell. */
-enum { COMMAND_MAX = 64 * 1024 };
-
-static int is_ninja(void) {
-  static int known;
-  if (!known) {
-    static const char *const names[] = {"ninja", "ninja-build", "samu", "n2"};
-    char room[512];
-    const char *name = program_name(room, sizeof room);
-    int verdict = 1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-      if (strcmp(name, names[i]) == 0) verdict = 2;
-    known = verdict;
-  }
-  return known == 2;
-}
-
-/* Length of the command that `argv` hands to a shell; 0 when it is no such call, or too long. */
-static size_t shell_command(const char *path, char *const argv[], char *const env[]) {
-  if (!path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3]) return 0;
-  if (!is_ninja() || !active(env) || rooted || !look(env, "GG_SHIM_DIR") || look(env, "COLLECT_GCC")) return 0;
-  size_t length = strnlen(argv[2], COMMAND_MAX + 1);
-  return length > COMMAND_MAX ? 0 : length;
-}
-
-static int means_itself(unsigned char c) {
-  return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("_-+=./,:@%^", c));
-}
-
-/* Splits a command into words as a shell does. `text`: as long as the command; `words`: one more than half of that, and two.
- * @returns 0 when it is more than words. */
-static int split(const char *at, char *text, char **words) {
-  size_t count = 0;
-  while (*at == ' ' || *at == '\t') at++;
-  while (*at) {
-    words[count++] = text;
-    while (*at && *at != ' ' && *at != '\t') {
-      if (*at == '\'') {
-        const char *end = strchr(++at, '\'');
-        if (!end) return 0;
-        text = mempcpy(text, at, end - at);
-        at = end + 1;
-      } else if (*at == '"') {
-        for (at++; *at != '"'; at++) {
-          if (!*at || *at == '$' || *at == '`') return 0;
-          if (*at == '\\' && at[1] && strchr("\"\\$`", at[1])) at++;
-          else if (*at == '\\' && (at[1] == '\n' || !at[1])) return 0;
-          *text++ = *at;
-        }
-        at++;
-      } else if (*at == '\\') {
-        if (!at[1] || at[1] == '\n') return 0;
-        *text++ = at[1];
-        at += 2;
-      } else if (means_itself((unsigned char)*at)) *text++ = *at++;
-      else return 0;
-    }
-    *text++ = 0;
-    while (*at == ' ' || *at == '\t') at++;
-  }
-  words[count] = NULL;
-  /* An assignment is no program. */
-  return count > 0 && !strchr(words[0], '=');
-}
-
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                 char *const argv[], char *const envp[]) {
-  size_t length = shell_command(path, argv, envp);
-  /* Each word but the last takes a byte and a blank at least. */
-  char spelled[length + 2], *words[length / 2 + 3];
-  if (length && split(argv[2], spelled, words)) {
-    SEARCHED(tool, words[0], actions != NULL);
-    if (tool[0] == '/' && has_shim(tool, look(envp, "GG_SHIM_DIR"))) {
-      CHANGED(tool, envp);
-      if (plan.kind == TO_SHIM) return REAL(posix_spawn)(pid, tool, actions, attributes, words, envp);
-    }
-  }
   CHANGED(path, envp);
   return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
 }

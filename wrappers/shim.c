@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "protocol.h"
+#include "request.h"
 
 #define CONNECT_WAIT_MS 5000
 #define POLL_STEP_MS 4
@@ -293,49 +294,12 @@ static int reach_server(const struct places *p) {
 
 /* ---- the request ------------------------------------------------------------------------------------------------- */
 
-static int matters(const char *entry) {
-  const char *eq = strchr(entry, '=');
-  if (!eq) return 0;
-  size_t length = eq - entry;
-  for (size_t i = 0; i < sizeof gg_env_prefixes / sizeof *gg_env_prefixes; i++)
-    if (strncmp(entry, gg_env_prefixes[i], strlen(gg_env_prefixes[i])) == 0) return 1;
-  for (size_t i = 0; i < sizeof gg_env_names / sizeof *gg_env_names; i++)
-    if (strlen(gg_env_names[i]) == length && strncmp(entry, gg_env_names[i], length) == 0) return 1;
-  return 0;
-}
-
 /* What the real tool would trip over in this process and a run of ours elsewhere would not; NULL: nothing. Asked before
  * anything is opened, while a closed descriptor's number is still free. */
 static const char *unusual_process(void) {
-  static const struct {
-    int resource;
-    rlim_t enough;
-    const char *name;
-  } limits[] = {
-      {RLIMIT_FSIZE, (rlim_t)1 << 30, "RLIMIT_FSIZE"},
-      {RLIMIT_AS, (rlim_t)1 << 33, "RLIMIT_AS"},
-      {RLIMIT_DATA, (rlim_t)1 << 33, "RLIMIT_DATA"},
-      {RLIMIT_CPU, 60, "RLIMIT_CPU"},
-      {RLIMIT_NOFILE, 64, "RLIMIT_NOFILE"},
-      {RLIMIT_NPROC, 64, "RLIMIT_NPROC"},
-  };
   if (fcntl(1, F_GETFD) < 0) return "stdout is closed";
   if (fcntl(2, F_GETFD) < 0) return "stderr is closed";
-  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-    struct rlimit now;
-    if (getrlimit(limits[i].resource, &now) == 0 && now.rlim_cur < limits[i].enough) return limits[i].name;
-  }
-  return NULL;
-}
-
-/* Kilobytes of stack a compiler called here would have; src/session/stack-limit.ts compares them with the server's. gcc raises
- * its limit to 64 MB where it may. */
-static uint32_t stack_kilobytes(void) {
-  const rlim_t wanted = (rlim_t)64 << 20;
-  struct rlimit now;
-  if (getrlimit(RLIMIT_STACK, &now) < 0) return 0;
-  if (now.rlim_cur < wanted) now.rlim_cur = now.rlim_max < wanted ? now.rlim_max : wanted;
-  return now.rlim_cur == RLIM_INFINITY || now.rlim_cur >> 10 > UINT32_MAX ? UINT32_MAX : (uint32_t)(now.rlim_cur >> 10);
+  return narrow_limit();
 }
 
 static int interposed(void) {
@@ -565,7 +529,9 @@ static int as_tool(const char *tool, char **argv, int named) {
     return 127;
   }
   const char *mode = getenv("GG_MODE");
-  if (mode && strcmp(mode, "off") == 0) return run_real(real, argv);
+  int answered = set("GG_ANSWERED") != NULL;
+  unsetenv("GG_ANSWERED");
+  if (answered || (mode && strcmp(mode, "off") == 0)) return run_real(real, argv);
   struct buffer request = {0};
   struct answer answer;
   int bad = begin(&request, "call");

@@ -4,6 +4,7 @@ import { existsSync, symlinkSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NINJA_LIBRARY } from '../native/build.ts';
 import { fnv1a64, runtimePaths } from '../native/paths.ts';
 import { type StepOf, StepProgress } from '../report/steps.ts';
 import { TerminalReporter } from '../report/terminal.ts';
@@ -107,11 +108,11 @@ async function runCommand(
   }
 }
 
-/** The preload library under a name that LD_PRELOAD can hold: blanks and colons end one there. */
+/** A preload library under a name that LD_PRELOAD can hold: blanks and colons end one there. */
 function preloadable(library: string, runDirectory: string): string | undefined {
   if (!existsSync(library)) return undefined;
   if (!/[\s:]/.test(library)) return library;
-  const link = join(runDirectory, `gg-interpose-${fnv1a64(library)}.so`);
+  const link = join(runDirectory, `${basename(library, '.so')}-${fnv1a64(library)}.so`);
   if (/[\s:]/.test(link)) return undefined;
   try {
     symlinkSync(library, link);
@@ -121,7 +122,12 @@ function preloadable(library: string, runDirectory: string): string | undefined 
   return link;
 }
 
-function buildEnvironment(settings: Settings, nativeDirectory: string, session: string): NodeJS.ProcessEnv {
+function buildEnvironment(
+  settings: Settings,
+  nativeDirectory: string,
+  session: string,
+  isNinja: boolean,
+): NodeJS.ProcessEnv {
   const bin = join(nativeDirectory, 'bin');
   const paths = runtimePaths(process.env, process.getuid?.() ?? 0);
   const env: NodeJS.ProcessEnv = {
@@ -131,11 +137,14 @@ function buildEnvironment(settings: Settings, nativeDirectory: string, session: 
     GG_SOCKET: paths.socketPath,
     GG_MODE: settings.mode,
   };
-  const interposer = preloadable(join(nativeDirectory, 'gg-interpose.so'), paths.runDir);
+  const library = (name: string): string | undefined =>
+    preloadable(join(nativeDirectory, name), paths.runDir);
+  const interposer = library('gg-interpose.so');
   // With the preload library nothing of ours stands on PATH: a configure step that looks a tool up finds the real one, and
   // writes the same answer into its files as without us.
   if (settings.preload && settings.mode !== 'off' && interposer !== undefined) {
-    env['LD_PRELOAD'] = process.env['LD_PRELOAD'] ? `${process.env['LD_PRELOAD']}:${interposer}` : interposer;
+    const libraries = [process.env['LD_PRELOAD'], isNinja ? library(NINJA_LIBRARY) : undefined, interposer];
+    env['LD_PRELOAD'] = libraries.filter(Boolean).join(':');
   } else if (!bin.includes(':'))
     env['PATH'] = `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
   return env;
@@ -181,7 +190,7 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     client.close();
     throw error;
   }
-  const environment = buildEnvironment(settings, native.directory, session);
+  const environment = buildEnvironment(settings, native.directory, session, build.kind === 'ninja');
   if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
     prefetch(client, command, environment);
   // Who opens a placeholder cannot start a server, and waits for a new one only so long.

@@ -20,7 +20,7 @@ import { OWN_NAMES, shimNames } from './names.ts';
 
 export interface NativeOptions {
   readonly stateDir: string;
-  /** Directory with shim.c, spawner.c, interpose.c, vroot.c, protocol.h. */
+  /** Directory of the C sources: wrappers/. */
   readonly sources: string;
   readonly serverScript: string;
   readonly nodePath: string;
@@ -51,6 +51,9 @@ interface Program {
   readonly optional?: boolean;
 }
 
+/** Preloaded into ninja only, beside the interposer, which looks for it under this name. */
+export const NINJA_LIBRARY = 'gg-interpose-ninja.so';
+
 /** Only builds on other machines need it; a C library other than glibc cannot have it. */
 export const VROOT_LIBRARY = 'gg-vroot.so';
 
@@ -64,6 +67,13 @@ const PROGRAMS: readonly Program[] = [
     wantsStatic: false,
   },
   {
+    output: NINJA_LIBRARY,
+    source: 'interpose-ninja.c',
+    flags: ['-O2', '-shared', '-fPIC'],
+    wantsStatic: false,
+    optional: true,
+  },
+  {
     output: VROOT_LIBRARY,
     source: 'vroot.c',
     flags: ['-O2', '-shared', '-fPIC'],
@@ -71,6 +81,7 @@ const PROGRAMS: readonly Program[] = [
     optional: true,
   },
 ];
+const HEADERS = ['environment.h', 'protocol.h', 'request.h'];
 const COMMON = ['-std=gnu11'];
 
 function pathDirectories(env: NativeOptions['env']): string[] {
@@ -110,7 +121,7 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
   const tools = shimNames(names);
   const hash = createHash('sha256').update(JSON.stringify([real, stat.size, stat.mtimeMs, PROGRAMS, tools]));
   const programs = PROGRAMS.filter((p) => existsSync(join(options.sources, p.source)));
-  for (const file of [...programs.map((p) => p.source), 'protocol.h'])
+  for (const file of [...programs.map((p) => p.source), ...HEADERS])
     hash.update(readFileSync(join(options.sources, file)));
   const parent = join(options.stateDir, 'native');
   const directory = join(parent, hash.digest('hex').slice(0, 16));

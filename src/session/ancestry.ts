@@ -153,19 +153,19 @@ function isCmakeTool(command: string, words: readonly string[]): boolean {
 /** libtool compiles twice and hides what the second run says; its status is the first one's. */
 const LIBTOOL = /(?:^|\/)[\w.-]*libtool$/;
 
-/** @param pid the shim's own process. */
-export function ancestryOf(pid: number, tool: string): Ancestry {
+/** @param direct `pid` is the build tool itself, else the shim's own process. */
+export function ancestryOf(pid: number, tool: string, direct = false): Ancestry {
   let configuring = false;
   let libtool = false;
   let asks = false;
   let compilerCache: string | undefined;
   let top = 0;
   let nearest = '';
-  const output: (string | undefined)[] = [linkOf(pid, 1)];
-  const messages: (string | undefined)[] = [linkOf(pid, 2)];
-  const own = look(pid);
+  const output: (string | undefined)[] = direct ? [] : [linkOf(pid, 1)];
+  const messages: (string | undefined)[] = direct ? [] : [linkOf(pid, 2)];
+  const own = direct ? undefined : look(pid);
   const names = own ? [tool, own.command] : [tool];
-  let at = own?.parent ?? 0;
+  let at = direct ? pid : (own?.parent ?? 0);
   for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
     const process = look(at);
     if (!process) break;

@@ -14,6 +14,8 @@ export interface CallRequest {
   readonly env: ReadonlyMap<string, string>;
   readonly umask: number;
   readonly pid: number;
+  /** `pid` is the build tool itself: no process stands between. */
+  readonly direct: boolean;
   readonly stderrTty: boolean;
   readonly interposed: boolean;
   /** Kilobytes of stack a compiler called there would have; 0: not known. */
@@ -57,6 +59,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
       }
       case FIELD.UMASK:
       case FIELD.PID:
+      case FIELD.DIRECT:
       case FIELD.TTY:
       case FIELD.INTERPOSED:
       case FIELD.STACK:
@@ -74,6 +77,7 @@ export function readCallRequest(fields: readonly (readonly [number, Buffer])[]):
     env,
     umask: numbers.get(FIELD.UMASK) ?? 0o022,
     pid: numbers.get(FIELD.PID) ?? 0,
+    direct: numbers.get(FIELD.DIRECT) === 1,
     stderrTty: ((numbers.get(FIELD.TTY) ?? 0) & 4) !== 0,
     interposed: numbers.get(FIELD.INTERPOSED) === 1,
     stackKb: numbers.get(FIELD.STACK) ?? 0,

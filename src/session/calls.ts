@@ -13,7 +13,7 @@ import { tryStat } from '../store/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
-import { type Ancestry, ancestryOf, compilerCacheAt, isGone } from './ancestry.ts';
+import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout, withAbsolutePath } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
@@ -106,11 +106,12 @@ export class Calls {
     );
   }
 
-  call(request: CallRequest): Promise<Answer> {
-    return this.#call(withAbsolutePath(request));
+  /** @param gone whether the caller has ended or hung up. */
+  call(request: CallRequest, gone: () => boolean): Promise<Answer> {
+    return this.#call(withAbsolutePath(request), gone);
   }
 
-  async #call(request: CallRequest): Promise<Answer> {
+  async #call(request: CallRequest, gone: () => boolean): Promise<Answer> {
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
@@ -126,7 +127,7 @@ export class Calls {
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
     if (request.env.has('COLLECT_GCC'))
       return this.#bypass(request, session, bypass('inside-driver', request.tool, request.args));
-    const ancestry = ancestryOf(request.pid, request.tool);
+    const ancestry = ancestryOf(request.pid, request.tool, request.direct);
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
     // What it keeps for later builds must be the compiler's own output and diagnostics, never a placeholder.
@@ -179,8 +180,8 @@ export class Calls {
       this.#p.selfCheck?.planned(frozen[0]!.name, scans[0]!, ancestry.project ?? request.cwd);
     const sync = !deferred || plan.sync;
     return sync
-      ? this.#answerNow(plan, frozen, request, session)
-      : this.#defer(plan, frozen, request, searchPath, session, ancestry);
+      ? this.#answerNow(plan, frozen, request, session, gone)
+      : this.#defer(plan, frozen, request, searchPath, session, ancestry, gone);
   }
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
@@ -242,7 +243,7 @@ export class Calls {
     if (forced.length > 0)
       session.emit({ type: 'midway', path: forced[0]!, by: request.tool, waitMs: Date.now() - before });
     if (results.includes(false) && why.inputs !== 'all') {
-      const ancestry = ancestryOf(request.pid, request.tool);
+      const ancestry = ancestryOf(request.pid, request.tool, request.direct);
       if (ancestry.buildTool) return done(1);
     }
     return RUN;
@@ -267,6 +268,7 @@ export class Calls {
     frozen: readonly Frozen[],
     request: CallRequest,
     session: Session,
+    gone: () => boolean,
   ): Promise<Answer> {
     const owner = `now-${this.#serial++}`;
     const before = frozen.map((f) => this.#p.forcer.reductor.node(f.name)?.state === 'done');
@@ -282,7 +284,7 @@ export class Calls {
       );
       return RUN;
     }
-    if (isGone(request.pid)) return done(1);
+    if (gone()) return done(1);
     for (const file of plan.files)
       writeFileSync(absolute(request.cwd, file.path), file.text, { mode: 0o666 & ~request.umask });
     const stdout: Buffer[] = [];
@@ -335,9 +337,10 @@ export class Calls {
     searchPath: string,
     session: Session,
     ancestry: Ancestry,
+    gone: () => boolean,
   ): Promise<Answer> {
     const target = await this.#p.target(request.realTool, searchPath);
-    if (isGone(request.pid)) return done(1);
+    if (gone()) return done(1);
     const sides = plan.files.map((f) => absolute(request.cwd, f.path));
     try {
       for (const [i, file] of plan.files.entries())
@@ -347,7 +350,8 @@ export class Calls {
           const path = absolute(request.cwd, output.path);
           const ref = outputRef(f.name, output.tag);
           const bytes = writePlaceholder(output.form, ref, { interpreter: this.#p.interpreter, target });
-          await this.#p.forcer.withPath(path, async () => {
+          const left = await this.#p.forcer.withPath(path, async () => {
+            if (gone()) return true;
             if (output.from !== undefined) this.#announceReplaced(path, session);
             this.#p.journal.promise({
               path,
@@ -359,7 +363,9 @@ export class Calls {
             const mode = modeOf(output, path, request.umask);
             if (keepsFile(f.planned, path)) writeThrough(path, bytes, mode);
             else write(path, bytes, mode);
+            return false;
           });
+          if (left) return done(1);
           session.directories.add(dirname(path));
           session.paths.add(path);
           session.failedPaths.delete(path);

@@ -52,6 +52,7 @@ export class Prefetch {
         env,
         umask: expected.umask,
         pid: process.pid,
+        direct: false,
         to: '',
         stderrTty: false,
         interposed: (env.get('LD_PRELOAD') ?? '').includes('gg-interpose'),

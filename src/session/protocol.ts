@@ -8,7 +8,7 @@
 // A field that holds a number holds 4 bytes. Unknown tags are skipped. A body is at most BODY_BYTES_MAX.
 //
 // Request, first field REQUEST_KIND; a connection carries one request and one answer, except `cli` (a stream both ways).
-//   call   a tool was called: ARG* (argv, [0] first, as typed) TOOL REAL CWD ENV* UMASK PID TTY [INTERPOSED] [STACK] [UNUSUAL]
+//   call   a tool was called: ARG* (argv, [0] first, as typed) TOOL REAL CWD ENV* UMASK PID [DIRECT] TTY [INTERPOSED] [STACK] [UNUSUAL]
 //   open   somebody opens or runs a placeholder: PATH (absolute) CWD PID ENV* ; answered when the real bytes are in place
 //   keep   as open, by somebody who would not take another file (inode) for it
 //   move   a placeholder, or a directory, is about to get another name: PATH (absolute) TO (absolute) CWD PID ENV* ; answered when
@@ -39,6 +39,7 @@ export const FIELD = {
   ENV: 0x65, // 'e' NAME=VALUE, repeated
   UMASK: 0x75, // 'u' number
   PID: 0x70, // 'p' number: the shim's own
+  DIRECT: 0x64, // 'd' number: 1 when PID is the build tool itself, which waits without a process between; it hangs up to take the call back
   TTY: 0x79, // 'y' number: bit 0 stdin, bit 1 stdout, bit 2 stderr is a terminal
   INTERPOSED: 0x69, // 'i' number: 1 when our preload library is in LD_PRELOAD
   UNUSUAL: 0x55, // 'U' text: what the real tool would trip over and a run elsewhere would not (a closed descriptor, a limit)

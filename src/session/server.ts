@@ -10,6 +10,7 @@ import { decodeThunk } from '../ir/thunk.ts';
 import type { Event } from '../report/events.ts';
 import { isBelow } from '../scan/watching.ts';
 import { tryStat } from '../store/stat.ts';
+import { isGone } from './ancestry.ts';
 import { readCallRequest } from './call-request.ts';
 import type { Answer, Calls } from './calls.ts';
 import { finalize, inScope } from './finalize.ts';
@@ -161,13 +162,15 @@ export class SessionServer {
   }
 
   async #answer(socket: Socket, kind: 'call' | 'open' | 'keep', fields: [number, Buffer][]): Promise<void> {
+    let hungUp = false;
+    for (const end of ['end', 'close']) socket.once(end, () => (hungUp = true));
     let answer: Answer;
     try {
       const request = readCallRequest(fields);
       if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
       answer =
         kind === 'call'
-          ? await this.#p.calls.call(request)
+          ? await this.#p.calls.call(request, request.direct ? () => hungUp : () => isGone(request.pid))
           : await this.#p.calls.open(request, kind === 'keep');
     } catch (error) {
       this.#p.history.fault(error);

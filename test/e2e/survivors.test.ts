@@ -2,10 +2,11 @@
 // spawner, which stay until they have been idle; and after `gg stop` not even these.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Process, processesOf, slowUnit } from './processes.ts';
 import { Rig } from './rig.ts';
 
 const WAIT_MS = 10_000;
@@ -14,39 +15,7 @@ const STEP_MS = 50;
 const rig = new Rig();
 after(() => rig.close());
 
-interface Process {
-  readonly pid: number;
-  readonly what: string;
-}
-
-/** Everything started from this rig's home: by its environment, its program, or a library mapped. */
-function ours(): Process[] {
-  const found: Process[] = [];
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, 'latin1');
-    } catch {
-      return '';
-    }
-  };
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    let exe = '';
-    try {
-      exe = readlinkSync(`/proc/${pid}/exe`);
-    } catch {
-      continue;
-    }
-    const what = read(`/proc/${pid}/cmdline`).split('\0').join(' ').trim();
-    if (
-      [exe, what, read(`/proc/${pid}/environ`), read(`/proc/${pid}/maps`)].some((t) => t.includes(rig.home))
-    )
-      found.push({ pid, what: what || exe });
-  }
-  return found;
-}
-
+const ours = (): Process[] => processesOf(rig.home);
 const isServer = (p: Process): boolean => /gg-server|gg-spawner/.test(p.what);
 
 /** What is left of a build once it had time to end. */
@@ -66,17 +35,6 @@ async function appears(what: RegExp): Promise<boolean> {
     await sleep(STEP_MS);
   }
   return false;
-}
-
-/** A unit whose compile takes long: 2^doublings functions. @param salt makes another thunk of it. */
-function slowUnit(salt: number, doublings = 16): string {
-  const lines = [
-    `#define F0 X(__COUNTER__)`,
-    '#define X(n) Y(n)',
-    `#define Y(n) int f##n(int a) { return a * n + ${salt}; }`,
-  ];
-  for (let i = 1; i <= doublings; i++) lines.push(`#define F${i} F${i - 1} F${i - 1}`);
-  return `${lines.join('\n')}\nF${doublings}\n`;
 }
 
 /** Starts `command` in a process group of its own and acts when a process of that kind is there. */

@@ -1,0 +1,539 @@
+/* ninja's own preload library, beside interpose.c: loaded into ninja alone, since that puts it into LD_PRELOAD for nothing else
+ * and it takes itself out again for what ninja starts.
+ *
+ * ninja hands every command to "/bin/sh -c" and waits for a pipe to end and for a process. A command that is nothing but a call of a
+ * tool needs neither: this library asks the server itself, lets ninja wait for the answer in the pipe's place, and says what the
+ * process would have ended with. Where the answer is to run the real tool, the process is started then.
+ *
+ * It relies on how ninja goes about it (pipe, posix_spawn, ppoll, read, close, waitpid, in one thread), and only once it has seen each
+ * of these: the first commands, and all those of a program that does otherwise, get a process. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "environment.h"
+#include "protocol.h"
+#include "request.h"
+
+/* Longer ones are left to the shell. */
+#define COMMAND_MAX (64 * 1024)
+#define REQUEST_MAX (1024 * 1024)
+/* Above every process id that Linux gives out (2^22). */
+#define FIRST_NAME 0x40000000
+/* ninja that was interrupted waits so long in all for the server to let go of what it asked for. */
+#define LET_GO_MS 2000
+
+extern char **environ;
+
+#define NEXT(name) ((__typeof__(&name))next_of(&found_##name, #name))
+#define HOOK(name) static void *found_##name;
+HOOK(pipe) HOOK(posix_spawn) HOOK(ppoll) HOOK(read) HOOK(close) HOOK(waitpid) HOOK(wait4) HOOK(kill)
+
+static void *next_of(void **place, const char *name) {
+  if (!*place) *place = dlsym(RTLD_NEXT, name);
+  return *place;
+}
+
+static int ninja;
+
+__attribute__((constructor)) static void start(void) {
+  char room[512];
+  ninja = is_ninjas(program_name(room, sizeof room));
+  /* What ninja starts is to be loaded without us; the list gets shorter where it stands. */
+  for (char **e = environ; e && *e; e++) {
+    if (strncmp(*e, "LD_PRELOAD=", 11) != 0) continue;
+    char *to = *e + 11;
+    for (const char *at = to; *at;) {
+      size_t length = strcspn(at, ": ");
+      if (length && !memmem(at, length, "gg-interpose-ninja", 18)) {
+        if (to != *e + 11) *to++ = ':';
+        memmove(to, at, length);
+        to += length;
+      }
+      at += length;
+      if (*at) at++;
+    }
+    *to = 0;
+  }
+}
+
+/* ---- what ninja waits for ------------------------------------------------------------------------------------------ */
+
+struct edge {
+  /* What ninja knows it by in place of a process id. */
+  pid_t name;
+  /* What ninja polls and reads, -1 once it has closed it: the connection to the server, or the pipe of a process. */
+  int fd;
+  enum { ASKED, ANSWERED, RUNNING } state;
+  pid_t process;
+  /* As waitpid tells it. */
+  int status;
+  unsigned char *answer;
+  const unsigned char *text[2];
+  size_t left[2];
+  short spawn_flags;
+  sigset_t signals;
+  char *tool, *command;
+};
+
+/* By name, and by descriptor. ninja has as many as commands at a time. */
+static struct edge **edges, **polled;
+static size_t edges_room, polled_room;
+static int count;
+static enum { PIPE = 1, PPOLL = 2, READ = 4, CLOSE = 8, WAITPID = 16, ALL = 31 } seen;
+static int last_pipe[2] = {-1, -1};
+
+static struct edge *by_name(pid_t name) {
+  return count && name >= FIRST_NAME && (size_t)(name - FIRST_NAME) < edges_room ? edges[name - FIRST_NAME] : NULL;
+}
+
+static struct edge *by_fd(int fd) { return count && fd >= 0 && (size_t)fd < polled_room ? polled[fd] : NULL; }
+
+static int grow(struct edge ***list, size_t *room, size_t wanted) {
+  if (wanted < *room) return 0;
+  size_t more = *room ? *room : 64;
+  while (more <= wanted) more *= 2;
+  struct edge **grown = realloc(*list, more * sizeof **list);
+  if (!grown) return -1;
+  memset(grown + *room, 0, (more - *room) * sizeof *grown);
+  *list = grown;
+  *room = more;
+  return 0;
+}
+
+static void forget(struct edge *e) {
+  edges[e->name - FIRST_NAME] = NULL;
+  if (e->fd >= 0) polled[e->fd] = NULL;
+  count--;
+  free(e->answer);
+  free(e->command);
+  free(e->tool);
+  free(e);
+}
+
+/* ---- the words of a command ---------------------------------------------------------------------------------------- */
+
+/* Length of the command that `argv` hands to a shell; 0 when it is no such call, or too long. */
+static size_t shell_command(const char *path, char *const argv[], char *const env[]) {
+  if (!ninja || !path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3])
+    return 0;
+  if (!active(env) || !look(env, "GG_SHIM_DIR") || look(env, "COLLECT_GCC")) return 0;
+  size_t length = strnlen(argv[2], COMMAND_MAX + 1);
+  return length > COMMAND_MAX ? 0 : length;
+}
+
+static int means_itself(unsigned char c) {
+  return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("_-+=./,:@%^", c));
+}
+
+/* Splits a command into words as a shell does. `text`: as long as the command; `words`: one more than half of that, and two.
+ * @returns 0 when it is more than words. */
+static int split(const char *at, char *text, char **words) {
+  size_t count = 0;
+  while (*at == ' ' || *at == '\t') at++;
+  while (*at) {
+    words[count++] = text;
+    while (*at && *at != ' ' && *at != '\t') {
+      if (*at == '\'') {
+        const char *end = strchr(++at, '\'');
+        if (!end) return 0;
+        text = mempcpy(text, at, end - at);
+        at = end + 1;
+      } else if (*at == '"') {
+        for (at++; *at != '"'; at++) {
+          if (!*at || *at == '$' || *at == '`') return 0;
+          if (*at == '\\' && at[1] && strchr("\"\\$`", at[1])) at++;
+          else if (*at == '\\' && (at[1] == '\n' || !at[1])) return 0;
+          *text++ = *at;
+        }
+        at++;
+      } else if (*at == '\\') {
+        if (!at[1] || at[1] == '\n') return 0;
+        *text++ = at[1];
+        at += 2;
+      } else if (means_itself((unsigned char)*at)) *text++ = *at++;
+      else return 0;
+    }
+    *text++ = 0;
+    while (*at == ' ' || *at == '\t') at++;
+  }
+  words[count] = NULL;
+  /* An assignment is no program. */
+  return count > 0 && !strchr(words[0], '=');
+}
+
+/* ---- the question -------------------------------------------------------------------------------------------------- */
+
+struct request {
+  unsigned char *bytes;
+  size_t length, room;
+  int bad;
+};
+
+static void put(struct request *r, int tag, const void *bytes, size_t length) {
+  if (r->bad || r->length + 5 + length > REQUEST_MAX) {
+    r->bad = 1;
+    return;
+  }
+  if (r->length + 5 + length > r->room) {
+    size_t room = r->room ? r->room : 8192;
+    while (room < r->length + 5 + length) room *= 2;
+    unsigned char *grown = realloc(r->bytes, room);
+    if (!grown) {
+      r->bad = 1;
+      return;
+    }
+    r->bytes = grown;
+    r->room = room;
+  }
+  uint32_t size = length;
+  r->bytes[r->length] = tag;
+  memcpy(r->bytes + r->length + 1, &size, 4);
+  memcpy(r->bytes + r->length + 5, bytes, length);
+  r->length += 5 + length;
+}
+
+static void put_text(struct request *r, int tag, const char *text) { put(r, tag, text, strlen(text)); }
+
+static void put_number(struct request *r, int tag, uint32_t number) { put(r, tag, &number, 4); }
+
+/* The frame without its head. */
+static struct request question(const char *tool, char *const words[], char *const env[]) {
+  struct request r = {0};
+  char cwd[PATH_MAX];
+  const char *limit = narrow_limit(), *preload = look(env, "LD_PRELOAD");
+  put_text(&r, GG_FIELD_REQUEST_KIND, "call");
+  for (; *words; words++) put_text(&r, GG_FIELD_ARG, *words);
+  put_text(&r, GG_FIELD_TOOL, strrchr(tool, '/') + 1);
+  put_text(&r, GG_FIELD_REAL, tool);
+  if (limit) put_text(&r, GG_FIELD_UNUSUAL, limit);
+  if (getcwd(cwd, sizeof cwd)) put_text(&r, GG_FIELD_CWD, cwd);
+  else r.bad = 1;
+  for (char *const *e = env; *e; e++)
+    if (matters(*e) && strncmp(*e, "GG_REAL_TOOL=", 13) != 0) put_text(&r, GG_FIELD_ENV, *e);
+  mode_t mask = umask(0);
+  umask(mask);
+  put_number(&r, GG_FIELD_UMASK, mask);
+  put_number(&r, GG_FIELD_PID, getpid());
+  put_number(&r, GG_FIELD_DIRECT, 1);
+  /* ninja gives a command /dev/null to read from and a pipe to write to. */
+  put_number(&r, GG_FIELD_TTY, 0);
+  put_number(&r, GG_FIELD_INTERPOSED, preload && strstr(preload, "gg-interpose") != NULL);
+  put_number(&r, GG_FIELD_STACK, stack_kilobytes());
+  return r;
+}
+
+static int send_all(int fd, const void *bytes, size_t length) {
+  for (const char *at = bytes; length > 0;) {
+    ssize_t n = send(fd, at, length, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return -1;
+    at += n;
+    length -= n;
+  }
+  return 0;
+}
+
+/* A connection that carries the question; -1 when there is no server, or one too busy to be asked. */
+static int ask(const struct request *r, char *const env[]) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  const char *path = look(env, "GG_SOCKET");
+  uint32_t length = r->length;
+  unsigned char head[8] = GG_FRAME_MAGIC;
+  if (strlen(path) >= sizeof address.sun_path) return -1;
+  strcpy(address.sun_path, path);
+  memcpy(head + 4, &length, 4);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && fcntl(fd, F_SETFL, 0) == 0 &&
+      getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid() && send_all(fd, head, 8) == 0 &&
+      send_all(fd, r->bytes, r->length) == 0)
+    return fd;
+  NEXT(close)(fd);
+  return -1;
+}
+
+/* The shim's own rule: a program that is one of ours is for the shim to see through. */
+static int is_ours(const char *tool) {
+  char beside[PATH_MAX];
+  int length = strrchr(tool, '/') - tool;
+  for (int i = 0; i < 2; i++) {
+    int n = snprintf(beside, sizeof beside, "%.*s%s/gg-shim", length, tool, i ? "/.." : "");
+    if (n < 0 || (size_t)n >= sizeof beside || access(beside, F_OK) == 0) return 1;
+  }
+  return 0;
+}
+
+/* @returns 0 when ninja waits for the server now, -1 when the command needs a process at once. */
+static int begin(pid_t *name, const char *tool, char *const words[], const char *command, const posix_spawnattr_t *attributes,
+                 char *const env[]) {
+  const char *mode = look(env, "GG_MODE");
+  short flags = 0;
+  size_t slot = 0;
+  int fd = last_pipe[0];
+  /* Without a process group of its own it has ninja's terminal. */
+  if (seen != ALL || fd < 0 || !attributes || posix_spawnattr_getflags(attributes, &flags) || !(flags & POSIX_SPAWN_SETPGROUP)) return -1;
+  if ((mode && strcmp(mode, "off") == 0) || look(env, "GG_TIMEOUT") || is_ours(tool)) return -1;
+  while (slot < edges_room && edges[slot]) slot++;
+  if (grow(&edges, &edges_room, slot) || grow(&polled, &polled_room, fd) || polled[fd]) return -1;
+  struct edge *e = calloc(1, sizeof *e);
+  struct request r = question(tool, words, env);
+  int connection = -1;
+  if (e) {
+    e->tool = strdup(tool);
+    e->command = strdup(command);
+  }
+  if (e && e->tool && e->command && !r.bad && posix_spawnattr_getsigmask(attributes, &e->signals) == 0) connection = ask(&r, env);
+  free(r.bytes);
+  if (connection < 0 || dup3(connection, fd, O_CLOEXEC) < 0) {
+    if (connection >= 0) NEXT(close)(connection);
+    if (e) {
+      free(e->tool);
+      free(e->command);
+    }
+    free(e);
+    return -1;
+  }
+  NEXT(close)(connection);
+  e->fd = fd;
+  e->name = FIRST_NAME + slot;
+  e->spawn_flags = flags;
+  edges[slot] = polled[fd] = e;
+  count++;
+  *name = e->name;
+  return 0;
+}
+
+/* ---- the answer ---------------------------------------------------------------------------------------------------- */
+
+static int receive(int fd, void *bytes, size_t length) {
+  for (char *at = bytes; length > 0;) {
+    ssize_t n = NEXT(read)(fd, at, length);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return -1;
+    at += n;
+    length -= n;
+  }
+  return 0;
+}
+
+/* Reads the frame into `e`. @returns 1: the command has ended; 0: the real tool is to run; -1: nobody answered. */
+static int read_answer(struct edge *e) {
+  unsigned char head[8];
+  uint32_t length, size;
+  int exits = 0, code = 0;
+  if (receive(e->fd, head, 8) || memcmp(head, GG_FRAME_MAGIC, 4) != 0) return -1;
+  memcpy(&length, head + 4, 4);
+  if (length > GG_BODY_BYTES_MAX || !(e->answer = malloc(length + 1)) || receive(e->fd, e->answer, length)) return -1;
+  for (uint32_t at = 0; at + 5 <= length; at += 5 + size) {
+    const unsigned char *bytes = e->answer + at + 5;
+    memcpy(&size, e->answer + at + 1, 4);
+    if (size > length - at - 5) return -1;
+    switch (e->answer[at]) {
+    case GG_FIELD_ANSWER_KIND: exits = size == 4 && memcmp(bytes, "exit", 4) == 0; break;
+    case GG_FIELD_STDOUT: e->text[0] = bytes, e->left[0] = size; break;
+    case GG_FIELD_STDERR: e->text[1] = bytes, e->left[1] = size; break;
+    case GG_FIELD_EXIT_CODE:
+      if (size == 4) memcpy(&code, bytes, 4);
+      break;
+    }
+  }
+  e->status = W_EXITCODE(code & 0xff, 0);
+  return exits;
+}
+
+/* Starts the command as ninja would have, and has ninja read what it says from where it listens already. */
+static int start_process(struct edge *e, int answered) {
+  size_t length = strlen(e->command), entries = 0;
+  int ends[2], error = -1;
+  char spelled[length + 2], *words[length / 2 + 3];
+  while (environ[entries]) entries++;
+  char *env[entries + 2];
+  memcpy(env, environ, entries * sizeof *env);
+  if (answered) env[entries++] = "GG_ANSWERED=1";
+  env[entries] = NULL;
+  if (!split(e->command, spelled, words) || pipe2(ends, O_CLOEXEC)) return -1;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  if (!posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) && !posix_spawn_file_actions_adddup2(&actions, ends[1], 1) &&
+      !posix_spawn_file_actions_adddup2(&actions, ends[1], 2) && !posix_spawnattr_setflags(&attributes, e->spawn_flags) &&
+      !posix_spawnattr_setsigmask(&attributes, &e->signals))
+    error = NEXT(posix_spawn)(&e->process, e->tool, &actions, &attributes, words, env);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  NEXT(close)(ends[1]);
+  if (error == 0) {
+    dup3(ends[0], e->fd, O_CLOEXEC);
+    e->state = RUNNING;
+  }
+  NEXT(close)(ends[0]);
+  return error;
+}
+
+/* There is something to be read from the server. @returns 1 when ninja may read, 0 when it has to wait for a process. */
+static int hear(struct edge *e) {
+  int answer = read_answer(e);
+  if (answer != 1) {
+    free(e->answer);
+    e->answer = NULL;
+    e->left[0] = e->left[1] = 0;
+    if (start_process(e, answer == 0) == 0) return 0;
+    static const unsigned char said[] = "gg: cannot start the command's process\n";
+    e->text[1] = said;
+    e->left[1] = sizeof said - 1;
+    e->status = W_EXITCODE(126, 0);
+  }
+  e->state = ANSWERED;
+  return 1;
+}
+
+/* ninja was interrupted. The server takes what it hung up on for cancelled as soon as it hangs up too: no placeholder appears then
+ * behind the back of a ninja that is cleaning up. */
+static void hang_up(struct edge *e, int signal) {
+  if (e->state != ASKED) return;
+  shutdown(e->fd, SHUT_WR);
+  e->status = W_EXITCODE(0, signal);
+}
+
+static void wait_for_the_end(const struct edge *e) {
+  static long long until;
+  struct timespec t;
+  char rest[512];
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  long long now = t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+  if (!until) until = now + LET_GO_MS;
+  if (now >= until) return;
+  struct timeval limit = {(until - now) / 1000, (until - now) % 1000 * 1000};
+  setsockopt(e->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  while (NEXT(read)(e->fd, rest, sizeof rest) > 0) {
+  }
+}
+
+/* ---- in the place of the C library's ------------------------------------------------------------------------------- */
+
+int pipe(int ends[2]) {
+  int result = NEXT(pipe)(ends);
+  if (result == 0 && ninja) {
+    memcpy(last_pipe, ends, sizeof last_pipe);
+    seen |= PIPE;
+  }
+  return result;
+}
+
+/* As execvp without a PATH does. */
+static const char *search_path(void) {
+  const char *path = look(environ, "PATH");
+  return path ? path : "/bin:/usr/bin";
+}
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                char *const argv[], char *const envp[]) {
+  size_t length = shell_command(path, argv, envp);
+  /* Each word but the last takes a byte and a blank at least. */
+  char spelled[length + 2], *words[length / 2 + 3];
+  if (length && split(argv[2], spelled, words)) {
+    const char *tool = words[0], *along = strchr(tool, '/') ? "" : search_path();
+    char place[strlen(along) + strlen(words[0]) + 3];
+    if (*along) tool = search(along, words[0], place, sizeof place, actions != NULL);
+    if (tool && tool[0] == '/' && has_shim(tool, look(envp, "GG_SHIM_DIR"))) {
+      int waits = actions && begin(pid, tool, words, argv[2], attributes, envp) == 0;
+      last_pipe[0] = last_pipe[1] = -1;
+      return waits ? 0 : NEXT(posix_spawn)(pid, tool, actions, attributes, words, envp);
+    }
+  }
+  last_pipe[0] = last_pipe[1] = -1;
+  return NEXT(posix_spawn)(pid, path, actions, attributes, argv, envp);
+}
+
+int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *signals) {
+  seen |= PPOLL;
+  for (;;) {
+    int ready = NEXT(ppoll)(fds, n, timeout, signals);
+    if (ready <= 0 || !count) return ready;
+    for (nfds_t i = 0; i < n; i++) {
+      struct edge *e = fds[i].revents ? by_fd(fds[i].fd) : NULL;
+      if (!e || e->state != ASKED || hear(e)) continue;
+      fds[i].revents = 0;
+      ready--;
+    }
+    if (ready > 0) return ready;
+  }
+}
+
+ssize_t read(int fd, void *bytes, size_t length) {
+  struct edge *e = by_fd(fd);
+  seen |= READ;
+  if (e && e->state == ASKED) hear(e);
+  if (!e || e->state == RUNNING) return NEXT(read)(fd, bytes, length);
+  int from = e->left[0] ? 0 : 1;
+  size_t n = length < e->left[from] ? length : e->left[from];
+  if (n == 0) return 0;
+  memcpy(bytes, e->text[from], n);
+  e->text[from] += n;
+  e->left[from] -= n;
+  return n;
+}
+
+int close(int fd) {
+  struct edge *e = by_fd(fd);
+  seen |= CLOSE;
+  if (fd >= 0 && (fd == last_pipe[0] || fd == last_pipe[1])) last_pipe[0] = last_pipe[1] = -1;
+  if (e) {
+    if (e->state == ASKED) {
+      hang_up(e, SIGINT);
+      wait_for_the_end(e);
+      e->state = ANSWERED;
+    }
+    polled[fd] = NULL;
+    e->fd = -1;
+  }
+  return NEXT(close)(fd);
+}
+
+static pid_t wait_for(struct edge *e, int *status, int options, struct rusage *usage) {
+  pid_t name = e->name;
+  if (e->state == ASKED) hear(e);
+  if (e->state == RUNNING) {
+    pid_t ended = NEXT(wait4)(e->process, status, options, usage);
+    if (ended != e->process) return ended;
+  } else {
+    if (status) *status = e->status;
+    if (usage) memset(usage, 0, sizeof *usage);
+  }
+  forget(e);
+  return name;
+}
+
+pid_t waitpid(pid_t pid, int *status, int options) {
+  struct edge *e = by_name(pid);
+  seen |= WAITPID;
+  return e ? wait_for(e, status, options, NULL) : NEXT(waitpid)(pid, status, options);
+}
+
+pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage) {
+  struct edge *e = by_name(pid);
+  return e ? wait_for(e, status, options, usage) : NEXT(wait4)(pid, status, options, usage);
+}
+
+int kill(pid_t pid, int signal) {
+  struct edge *e = by_name(pid < 0 ? -pid : pid);
+  if (!e) return NEXT(kill)(pid, signal);
+  if (e->state == RUNNING) return NEXT(kill)(pid < 0 ? -e->process : e->process, signal);
+  if (signal) hang_up(e, signal);
+  return 0;
+}
