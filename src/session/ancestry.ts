@@ -81,6 +81,8 @@ const DEPTH_MAX = 64;
 interface Process {
   readonly parent: number;
   readonly command: string;
+  /** Clock ticks since the machine's start; with the id it tells processes apart. */
+  readonly started: string;
   /** A letter of proc(5): Z for one that has ended. */
   readonly state: string;
 }
@@ -94,8 +96,9 @@ function look(pid: number): Process | undefined {
   }
   const open = stat.indexOf('(');
   const close = stat.lastIndexOf(')');
-  const parent = Number(stat.slice(close + 4).split(' ', 1)[0]);
-  return { parent, command: stat.slice(open + 1, close), state: stat.slice(close + 2, close + 3) };
+  const fields = stat.slice(close + 2).split(' ', 20);
+  const [state = '', parent] = fields;
+  return { parent: Number(parent), command: stat.slice(open + 1, close), state, started: fields[19] ?? '' };
 }
 
 /** Ctrl-C ended the caller: what it would have made must not appear behind make's back, which has cleaned up by now. */
@@ -153,19 +156,47 @@ function isCmakeTool(command: string, words: readonly string[]): boolean {
 /** libtool compiles twice and hides what the second run says; its status is the first one's. */
 const LIBTOOL = /(?:^|\/)[\w.-]*libtool$/;
 
-/** @param direct `pid` is the build tool itself, else the shim's own process. */
-export function ancestryOf(pid: number, tool: string, direct = false): Ancestry {
+/** Of build tools that ask for themselves; the oldest goes first. */
+const direct = new Map<string, Ancestry>();
+const DIRECT_MAX = 64;
+
+/** @param pid the build tool itself: nothing stands between it and its calls, and what is above it stays the same. */
+export function ancestryOfTool(pid: number): Ancestry {
+  const own = look(pid);
+  const key = own && `${pid} ${own.started}`;
+  const known = key && direct.get(key);
+  if (known) return known;
+  const ancestry = climb([], pid, [], []);
+  if (!key) return ancestry;
+  if (direct.size >= DIRECT_MAX) direct.delete(direct.keys().next().value as string);
+  direct.set(key, ancestry);
+  return ancestry;
+}
+
+/** @param pid the shim's own process. */
+export function ancestryOf(pid: number, tool: string): Ancestry {
+  const own = look(pid);
+  const names = own ? [tool, own.command] : [tool];
+  return climb(names, own?.parent ?? 0, [linkOf(pid, 1)], [linkOf(pid, 2)]);
+}
+
+/**
+ * @param names what the call may be seen as by a shell above it.
+ * @param output where its descriptor 1 leads; `messages`: 2.
+ */
+function climb(
+  names: string[],
+  from: number,
+  output: (string | undefined)[],
+  messages: (string | undefined)[],
+): Ancestry {
   let configuring = false;
   let libtool = false;
   let asks = false;
   let compilerCache: string | undefined;
   let top = 0;
   let nearest = '';
-  const output: (string | undefined)[] = direct ? [] : [linkOf(pid, 1)];
-  const messages: (string | undefined)[] = direct ? [] : [linkOf(pid, 2)];
-  const own = direct ? undefined : look(pid);
-  const names = own ? [tool, own.command] : [tool];
-  let at = direct ? pid : (own?.parent ?? 0);
+  let at = from;
   for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
     const process = look(at);
     if (!process) break;

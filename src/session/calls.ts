@@ -13,7 +13,7 @@ import { tryStat } from '../store/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError } from '../toolchain/toolchain.ts';
 import type { Placer } from '../writeback/writeback.ts';
-import { type Ancestry, ancestryOf, compilerCacheAt } from './ancestry.ts';
+import { type Ancestry, ancestryOf, ancestryOfTool, compilerCacheAt } from './ancestry.ts';
 import { type CallRequest, commandText, searchPathWithout, withAbsolutePath } from './call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
@@ -112,6 +112,7 @@ export class Calls {
   }
 
   async #call(request: CallRequest, gone: () => boolean): Promise<Answer> {
+    const sinceMs = performance.now();
     const session = this.#p.sessionOf(request.env.get('GG_SESSION'));
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
@@ -127,7 +128,7 @@ export class Calls {
     // The linker of a real compiler driver that found us on its PATH: the driver's own work, half done.
     if (request.env.has('COLLECT_GCC'))
       return this.#bypass(request, session, bypass('inside-driver', request.tool, request.args));
-    const ancestry = ancestryOf(request.pid, request.tool, request.direct);
+    const ancestry = ancestryOfCall(request);
     if (ancestry.configuring)
       return this.#bypass(request, session, bypass('probe', 'below a configure script', request.args));
     // What it keeps for later builds must be the compiler's own output and diagnostics, never a placeholder.
@@ -160,7 +161,7 @@ export class Calls {
     try {
       plan = await model.plan(
         call,
-        this.#p.contexts.forCall(searchPath, (scan) => scans.push(scan)),
+        this.#p.contexts.forCall(searchPath, sinceMs, (scan) => scans.push(scan)),
       );
     } catch (error) {
       plan =
@@ -174,7 +175,7 @@ export class Calls {
     }
     if (plan.kind === 'bypass')
       return deferred && this.#readsFailed(request, session) ? done(1) : this.#bypass(request, session, plan);
-    const frozen = await this.#p.freezer.freeze(plan, request, searchPath, session);
+    const frozen = await this.#p.freezer.freeze(plan, request, searchPath, sinceMs, session);
     if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
     if (frozen.length === 1 && scans.length === 1)
       this.#p.selfCheck?.planned(frozen[0]!.name, scans[0]!, ancestry.project ?? request.cwd);
@@ -186,14 +187,15 @@ export class Calls {
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */
   async prefetch(given: CallRequest, session: Session, owner: string): Promise<void> {
+    const sinceMs = performance.now();
     const request = withAbsolutePath(given);
     if (foreignPreload(request.env.get('LD_PRELOAD')) !== undefined) return;
     if (compilerCacheAt(request.realTool) !== undefined || !isProgram(request.realTool)) return;
     const searchPath = searchPathWithout(request.env.get('PATH') ?? '', this.#p.shimDirectories);
     const model = modelFor(request.tool);
-    const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath));
+    const plan = await model?.plan(request, this.#p.contexts.forCall(searchPath, sinceMs));
     if (plan?.kind !== 'plan' || plan.sync || plan.thunks.some((t) => !AHEAD.has(t.stage))) return;
-    const frozen = await this.#p.freezer.freeze(plan, request, searchPath, session);
+    const frozen = await this.#p.freezer.freeze(plan, request, searchPath, sinceMs, session);
     if (!Array.isArray(frozen)) return;
     for (const f of frozen) this.#p.forcer.reductor.add(f.name, owner, { thunk: f.thunk });
   }
@@ -243,7 +245,7 @@ export class Calls {
     if (forced.length > 0)
       session.emit({ type: 'midway', path: forced[0]!, by: request.tool, waitMs: Date.now() - before });
     if (results.includes(false) && why.inputs !== 'all') {
-      const ancestry = ancestryOf(request.pid, request.tool, request.direct);
+      const ancestry = ancestryOfCall(request);
       if (ancestry.buildTool) return done(1);
     }
     return RUN;
@@ -392,6 +394,10 @@ export class Calls {
     const name = ref && baseName(ref);
     if (name && this.#p.store.reduction(name)) this.#p.forcer.reductor.add(name, session.id);
   }
+}
+
+function ancestryOfCall({ direct, pid, tool }: CallRequest): Ancestry {
+  return direct ? ancestryOfTool(pid) : ancestryOf(pid, tool);
 }
 
 /** Preload libraries that change how a process gets memory, or which rights it believes it has; not what a tool writes. */

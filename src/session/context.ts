@@ -37,9 +37,10 @@ export class Contexts {
 
   /**
    * @param searchPath $PATH of the call without our shims.
+   * @param sinceMs performance.now() of the call.
    * @param scanned hears of every scan that was answered.
    */
-  forCall(searchPath: string, scanned?: (scan: Scanned) => void): ModelContext {
+  forCall(searchPath: string, sinceMs: number, scanned?: (scan: Scanned) => void): ModelContext {
     const { store, journal, toolchains, scanner } = this.#parts;
     return {
       stat: (absPath): FileStat | undefined => {
@@ -75,9 +76,9 @@ export class Contexts {
         return decodeThunk(bytes).inputs.map((i) => absolute(cwd, i.path));
       },
       isProbePath,
-      query: (realTool, args, options) => this.#query(realTool, args, searchPath, options),
+      query: (realTool, args, options) => this.#query(realTool, args, searchPath, sinceMs, options),
       scan: async (request): Promise<ScanResult> => {
-        const toolchain = await toolchains.of(request.driver, searchPath);
+        const toolchain = await toolchains.of(request.driver, searchPath, sinceMs);
         const full: ScanRequest = { ...request, toolchain: toolchain.digest };
         const result = await scanner.scan(full);
         if (result.kind === 'found') scanned?.({ request: full, found: result });
@@ -90,9 +91,10 @@ export class Contexts {
     realTool: string,
     args: readonly string[],
     searchPath: string,
+    sinceMs: number,
     options: { readonly env?: ReadonlyMap<string, string>; readonly cwd?: string } = {},
   ): Promise<QueryAnswer> {
-    const { digest } = await this.#parts.toolchains.of(realTool, searchPath);
+    const { digest } = await this.#parts.toolchains.of(realTool, searchPath, sinceMs);
     const env = new Map(options.env ?? []);
     env.set('PATH', searchPath);
     const key = JSON.stringify([realTool, digest, args, options.cwd ?? '', [...env]]);

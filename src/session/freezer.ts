@@ -51,16 +51,20 @@ export class Freezer {
     this.#kept.clear();
   }
 
-  /** Turns planned thunks into named ones; a Bypass when an input cannot be named. */
+  /**
+   * Turns planned thunks into named ones; a Bypass when an input cannot be named.
+   * @param sinceMs performance.now() of the call.
+   */
   async freeze(
     plan: Plan,
     request: CallRequest,
     searchPath: string,
+    sinceMs: number,
     session: Session,
   ): Promise<Frozen[] | Bypass> {
     let toolchain: string;
     try {
-      toolchain = (await this.#p.toolchains.of(request.realTool, searchPath)).digest;
+      toolchain = (await this.#p.toolchains.of(request.realTool, searchPath, sinceMs)).digest;
     } catch (error) {
       return bypass('toolchain-query-failed', (error as Error).message, 'all');
     }

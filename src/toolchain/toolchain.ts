@@ -22,6 +22,12 @@ export interface Toolchain {
   readonly identity: string;
 }
 
+interface Known {
+  readonly toolchain: Toolchain;
+  /** performance.now() before its files were last looked at. */
+  lookedAtMs: number;
+}
+
 /** A tool whose parts cannot be named; the message says which. */
 export class ToolchainError extends Error {
   override readonly name = 'ToolchainError';
@@ -119,7 +125,7 @@ function identityOfAll(files: readonly string[]): string {
 export class Toolchains {
   readonly #query: QueryRunner;
   readonly #digestOf: (absPath: string) => ObjectName | undefined;
-  readonly #known = new Map<string, Promise<Toolchain>>();
+  readonly #known = new Map<string, Promise<Known>>();
 
   constructor(query: QueryRunner, digestOf: (absPath: string) => ObjectName | undefined) {
     this.#query = query;
@@ -129,22 +135,30 @@ export class Toolchains {
   /**
    * The toolchain behind a tool's absolute path.
    * @param searchPath $PATH without our shims: gcc looks its assembler up there.
+   * @param sinceMs performance.now() of the call it is for: a look at its files after that serves; default: look now.
    * @throws ToolchainError when a part is missing, cannot be read or is a script; the message names the file.
    */
-  async of(realTool: string, searchPath: string): Promise<Toolchain> {
+  async of(realTool: string, searchPath: string, sinceMs = Number.POSITIVE_INFINITY): Promise<Toolchain> {
     const key = `${realTool}\0${searchPath}`;
     const known = this.#known.get(key);
     if (known) {
-      const toolchain = await known;
-      if (identityOfAll([...toolchain.files, ...toolchain.places]) === toolchain.identity) return toolchain;
+      const entry = await known;
+      const { toolchain } = entry;
+      if (entry.lookedAtMs >= sinceMs) return toolchain;
+      const now = performance.now();
+      if (identityOfAll([...toolchain.files, ...toolchain.places]) === toolchain.identity) {
+        entry.lookedAtMs = now;
+        return toolchain;
+      }
       // Another call may have found it changed, and asked, before this one had its turn.
       const asked = this.#known.get(key);
-      if (asked !== undefined && asked !== known) return asked;
+      if (asked !== undefined && asked !== known) return (await asked).toolchain;
     }
-    const discovered = this.#discover(realTool, searchPath);
+    const lookedAtMs = performance.now();
+    const discovered = this.#discover(realTool, searchPath).then((toolchain) => ({ toolchain, lookedAtMs }));
     this.#known.set(key, discovered);
     discovered.catch(() => this.#known.delete(key));
-    return discovered;
+    return (await discovered).toolchain;
   }
 
   async #discover(realTool: string, searchPath: string): Promise<Toolchain> {
