@@ -1,5 +1,6 @@
 // npm run bench:build -- [--rounds N] [--infer] DIR COMMAND: plain, gg with nothing known, gg memoized, and ccache where
-// installed, interleaved. With --infer: plain and `gg infer` alone, with nothing known and once more by the same server.
+// installed and the command is make's, interleaved. With --infer: plain and `gg infer` alone, with nothing known and once
+// more by the same server.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
@@ -51,6 +52,7 @@ function measure(run: string, more: Record<string, string> = {}): { wall: number
     cwd: tree,
     env: { ...env, ...more, TIMEFORMAT: '%U %S' },
   });
+  if (r.status !== 0) throw new Error(`${run}: exit ${r.status ?? r.signal}`);
   const wall = Number(process.hrtime.bigint() - started) / 1e9;
   const [, user, system] = /user ([\d.]+)\s+sys ([\d.]+)/.exec(r.stderr.toString()) ?? [];
   return { wall, cpu: Number(user) + Number(system) + serverCpuSeconds() - before };
@@ -60,7 +62,8 @@ const samples = new Map<string, { wall: number; cpu: number }[]>();
 const take = (name: string, run: string, more?: Record<string, string>): void => {
   samples.set(name, [...(samples.get(name) ?? []), measure(run, more)]);
 };
-const ccache = spawnSync('ccache', ['--version']).status === 0;
+// Where CC is make's to set.
+const ccache = words[0]!.endsWith('make') && spawnSync('ccache', ['--version']).status === 0;
 for (let round = 0; round < rounds; round++) {
   take('plain', command);
   spawnSync(gg, ['stop'], { env });
