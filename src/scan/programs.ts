@@ -1,12 +1,12 @@
 // Programs of files: lexed when first met, remembered by content, and taken from an earlier server's memory if it has them.
 import type { Conditions, Expandable, HeaderName } from './conditions.ts';
+import { type FileEntry, identityText } from './file-entry.ts';
 import { lexFile } from './lexer.ts';
 import { type Marks, marksOf } from './marks.ts';
 import { MODE } from './mode.ts';
 import type { Program } from './program.ts';
 import type { Entry, SearchNode } from './search.ts';
 import type { Symbols } from './symbols.ts';
-import { type FileEntry, identityText } from './tree.ts';
 
 /** A program and what evaluating it taught. */
 export class LoadedProgram {

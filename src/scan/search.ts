@@ -1,9 +1,11 @@
 // Include search as libcpp does it: chains of directories, and one entry per (start of the search, name as written). Two
 // includes are the same to the compiler when they share an entry, not when they name one file.
 
+import type { Directory } from './directory.ts';
+import type { FileEntry } from './file-entry.ts';
 import type { LoadedProgram } from './programs.ts';
 import { UnsupportedError } from './tokens.ts';
-import type { Directory, FileEntry, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 
 /** A place in the search order. */
 export class SearchNode {

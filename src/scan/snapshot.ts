@@ -11,11 +11,12 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { endianness } from 'node:os';
 import { join } from 'node:path';
 import type { ConfigCache, ConfigData } from './config.ts';
+import { identityText } from './file-entry.ts';
 import type { Marks } from './marks.ts';
 import type { Program } from './program.ts';
 import type { ProgramCache, Programs } from './programs.ts';
 import type { Symbols } from './symbols.ts';
-import { identityText, type Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 import type { UnitMemo } from './unit-memo.ts';
 import { readUnits, writeUnits } from './unit-snapshot.ts';
 

@@ -1,10 +1,12 @@
 // Whole units remembered, as long as nothing they depend on changed: no file they read, no name they looked for. Units have
 // nearly all of that in common: it stands in tables, and a unit is lists of numbers.
 import { createHash } from 'node:crypto';
+import type { Directory } from './directory.ts';
+import type { FileEntry } from './file-entry.ts';
 import { packNumbers, unpackNumbers } from './number-list.ts';
 import type { ScanFound, ScanRequest } from './scanner.ts';
 import { absentOf, type Search, type Way } from './search.ts';
-import type { Directory, FileEntry, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 import type { Unit } from './unit.ts';
 
 /** Units remembered; the oldest go first. */

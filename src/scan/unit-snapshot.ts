@@ -3,9 +3,12 @@
 // Form: one line of JSON (Head), then the packed lists of all units, in the order and of the lengths that the head says.
 // Directories and files come back as things last seen long ago: a unit is believed only after all it depends on was looked
 // at, in the same way as in the server that remembered it.
+
+import type { SeenDirectory } from './directory.ts';
+import type { FileEntry, Identity } from './file-entry.ts';
 import { packNumbers, unpackNumbers } from './number-list.ts';
 import type { Place, Way } from './search.ts';
-import type { FileEntry, Identity, SeenDirectory, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 import type { Memo, UnitMemo } from './unit-memo.ts';
 
 const KINDS = ['file', 'directory', 'other', 'gone'] as const;

@@ -2,6 +2,7 @@
 import type { Conditions, Expandable, HeaderName, Scene } from './conditions.ts';
 import type { Config } from './config.ts';
 import { ConditionError } from './expression.ts';
+import type { FileEntry } from './file-entry.ts';
 import type { Marks } from './marks.ts';
 import { MODE } from './mode.ts';
 import { type Include, OP, OP_STRIDE } from './program.ts';
@@ -11,7 +12,6 @@ import type { Entry, Search, SearchNode } from './search.ts';
 import { Stop } from './stop.ts';
 import { UNDEFINED } from './symbols.ts';
 import { UnsupportedError } from './tokens.ts';
-import type { FileEntry } from './tree.ts';
 import type { Workspace } from './workspace.ts';
 
 /** gcc's limit on nested includes. */
