@@ -2,46 +2,39 @@
 // checked before they are believed, and what the cloud cannot or must not decide runs on the local engine.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isValue, nameValue, type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
-import { encodeThunk } from '../ir/thunk.ts';
+import { type ObjectName, parseRef, sizeOf } from '../ir/name.ts';
 import type { LocalStore } from '../store/local.ts';
 import { RemoteError, type RemoteStore } from '../store/remote.ts';
-import {
-  type StoredMessage,
-  WORKER_PROTOCOL,
-  type WorkFailed,
-  type WorkItem,
-  type WorkRequest,
-} from '../worker/messages.ts';
+import type { StoredMessage, WorkFailed } from '../worker/messages.ts';
 import { readAnswer } from './answers.ts';
 import type { CostCounts, CostMeter } from './cost.ts';
 import type { Engine, Follower, ForceJob, RunOutcome } from './engine.ts';
-import { type InvokeRejected, type Invoker, LAMBDA_PAYLOAD_BYTES_MAX } from './invoker.ts';
+import type { InvokeRejected, Invoker } from './invoker.ts';
+import {
+  type Chain,
+  classOf,
+  encodeRequest,
+  type Link,
+  type ThunkClass,
+  TIMEOUT_MS,
+  wantedOf,
+} from './lambda-request.ts';
+import {
+  type CapturedToolchain,
+  type CaptureToolchain,
+  LambdaToolchains,
+  type LocalOnly,
+} from './lambda-toolchains.ts';
 import { failed } from './local.ts';
 import type { Ramp } from './ramp.ts';
 import type { RemoteHealth } from './remote-health.ts';
-import type { Uploads, Wanted } from './uploads.ts';
+import type { Uploads } from './uploads.ts';
 
 /** A function that has the worker. */
 export interface LambdaFunction {
   readonly name: string;
   readonly memoryMb: number;
   readonly ramp: Ramp;
-}
-
-/** A toolchain that workers can have: its manifest, and the files behind it. */
-export interface CapturedToolchain {
-  readonly manifest: ObjectName;
-  /** The manifest itself first; every blob it names. */
-  readonly blobs: readonly Wanted[];
-}
-
-/** The thunk cannot leave this machine. */
-export interface LocalOnly {
-  readonly localOnly: string;
-  readonly detail: string;
-  /** The tool, when all of its thunks are meant. */
-  readonly tool?: string;
 }
 
 export interface LambdaEngineOptions {
@@ -55,8 +48,7 @@ export interface LambdaEngineOptions {
   readonly functionOf: Readonly<Record<ThunkClass, number>>;
   /** Runs what the cloud cannot, confirms failures. */
   readonly local: Engine;
-  /** `part`: what its kind of call can need; `whole`: all of it. */
-  readonly toolchain: (job: ForceJob, fit: 'part' | 'whole') => Promise<CapturedToolchain | LocalOnly>;
+  readonly toolchain: CaptureToolchain;
   readonly health: RemoteHealth;
   readonly cost: CostMeter;
   /** Fail rather than run locally what the cloud did not do. */
@@ -68,10 +60,6 @@ export interface LambdaEngineOptions {
   readonly inFlightMax: number;
 }
 
-export type ThunkClass = 'compile' | 'link';
-
-/** Milliseconds a tool may run over there before it is tried at home, where no clock runs. */
-export const TIMEOUT_MS: Readonly<Record<ThunkClass, number>> = { compile: 300_000, link: 600_000 };
 /** On top of the tool's own time: fetching, storing, a cold start, the way. */
 const AROUND_MS = 60_000;
 /** A function runs for 15 minutes at most. */
@@ -86,12 +74,6 @@ const BACKOFF_BASE_MS = 100;
 const BACKOFF_MS_MAX = 8000;
 /** Inputs that travel with a request, of the 6 MB a request may be; base64 takes a third more. */
 const INLINE_INPUT_BYTES_MAX = 1024 * 1024;
-/** Outputs up to this size come with the answer: two S3 requests and a round trip less. */
-const INLINE_OUTPUT_BYTES_MAX = 1024 * 1024;
-/** Then all thunks of that kind get the whole toolchain. */
-const PART_FAILURES_MAX = 3;
-const REQUEST_BYTES_MAX = LAMBDA_PAYLOAD_BYTES_MAX - 64 * 1024;
-
 export interface LambdaCounts {
   /** Results used. */
   done: number;
@@ -110,17 +92,6 @@ export interface LambdaCounts {
   workerMemoryBytesMax: number;
 }
 
-export function classOf(job: ForceJob): ThunkClass {
-  switch (job.placement.stage) {
-    case 'link':
-    case 'archive':
-    case 'other':
-      return 'link';
-    default:
-      return 'compile';
-  }
-}
-
 const bump = (counts: Map<string, number>, key: string): void => {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 };
@@ -128,19 +99,6 @@ const bump = (counts: Map<string, number>, key: string): void => {
 /** Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ */
 export function backoffMs(failures: number): number {
   return Math.random() * Math.min(BACKOFF_MS_MAX, BACKOFF_BASE_MS * 2 ** failures);
-}
-
-/** A job, or one of its followers, and what it runs with. */
-interface Link {
-  readonly job: ForceJob;
-  readonly toolchain: CapturedToolchain;
-}
-
-/** What is to be sent; the first is the job itself, the others its followers. */
-interface Chain {
-  readonly id: string;
-  readonly first: Link;
-  readonly rest: readonly (Link & { readonly job: Follower })[];
 }
 
 /** What one try came to. */
@@ -174,14 +132,12 @@ export class LambdaEngine implements Engine {
   };
   readonly #o: LambdaEngineOptions;
   readonly #idPrefix = randomBytes(6).toString('hex');
-  readonly #toolchains = new Map<ObjectName, Promise<void>>();
-  /** Thunks that looked for more than their part of the toolchain; and how often that was so, by the part's manifest. */
-  readonly #wantsWhole = new Set<ObjectName>();
-  readonly #partFailures = new Map<ObjectName, number>();
+  readonly #toolchains: LambdaToolchains;
   #serial = 0;
 
   constructor(options: LambdaEngineOptions) {
     this.#o = options;
+    this.#toolchains = new LambdaToolchains(options.toolchain, options.uploads);
     this.slots = options.inFlightMax;
   }
 
@@ -271,25 +227,6 @@ export class LambdaEngine implements Engine {
     return here;
   }
 
-  /** The part for its kind of call, unless that was too little for this one, or too often for others. */
-  async #fitting(job: ForceJob): Promise<CapturedToolchain | LocalOnly> {
-    if (this.#wantsWhole.has(job.name)) return this.#o.toolchain(job, 'whole');
-    const part = await this.#o.toolchain(job, 'part');
-    if ('localOnly' in part || (this.#partFailures.get(part.manifest) ?? 0) < PART_FAILURES_MAX) return part;
-    return this.#o.toolchain(job, 'whole');
-  }
-
-  /** Puts the toolchain where workers find it, once. */
-  #offer(toolchain: CapturedToolchain): Promise<void> {
-    let offered = this.#toolchains.get(toolchain.manifest);
-    if (!offered) {
-      offered = this.#o.uploads.provide(toolchain.blobs, 0).then(() => undefined);
-      this.#toolchains.set(toolchain.manifest, offered);
-      offered.catch(() => this.#toolchains.delete(toolchain.manifest));
-    }
-    return offered;
-  }
-
   /** The followers that can go along, in order. */
   async #along(followers: readonly Follower[]): Promise<Chain['rest']> {
     const rest: (Link & { readonly job: Follower })[] = [];
@@ -298,7 +235,7 @@ export class LambdaEngine implements Engine {
       for (const { name } of wantedOf(job)) if (!this.#o.uploads.known(name)) newBytes += sizeOf(name);
       if (newBytes > CHAIN_NEW_BYTES_MAX) break;
       // What is wrong with its toolchain is said when it comes alone.
-      const toolchain = await this.#fitting(job).catch(() => undefined);
+      const toolchain = await this.#toolchains.fitting(job).catch(() => undefined);
       if (!toolchain || 'localOnly' in toolchain) break;
       rest.push({ job, toolchain });
     }
@@ -308,7 +245,7 @@ export class LambdaEngine implements Engine {
   async #try(job: ForceJob, followers: readonly Follower[], size: number, signal: AbortSignal): Promise<Try> {
     let toolchain: CapturedToolchain | LocalOnly;
     try {
-      toolchain = await this.#fitting(job);
+      toolchain = await this.#toolchains.fitting(job);
     } catch (error) {
       return { kind: 'local', why: 'toolchain', detail: (error as Error).message };
     }
@@ -325,7 +262,7 @@ export class LambdaEngine implements Engine {
     const links = [chain.first, ...chain.rest];
     const fn = this.#o.functions[Math.max(size, ...links.map((l) => this.#o.functionOf[classOf(l.job)]))]!;
     try {
-      await unlessAborted(Promise.all(links.map((l) => this.#offer(l.toolchain))), signal);
+      await unlessAborted(Promise.all(links.map((l) => this.#toolchains.offer(l.toolchain))), signal);
       const inline = await unlessAborted(
         this.#o.uploads.provide(
           links.flatMap((l) => wantedOf(l.job)),
@@ -333,7 +270,7 @@ export class LambdaEngine implements Engine {
         ),
         signal,
       );
-      const payload = await this.#payload(chain, inline);
+      const payload = await encodeRequest(chain, inline, this.#o.remote, this.#o.sharesResults);
       if (!(await fn.ramp.acquire(signal))) return { kind: 'outage', why: 'cancelled' };
       try {
         return await this.#invoke(chain, fn, payload, signal);
@@ -345,41 +282,6 @@ export class LambdaEngine implements Engine {
       if (!(error instanceof RemoteError)) throw error;
       return this.#storeFailed(error, job);
     }
-  }
-
-  #internal(next: Chain['rest'][number] | undefined): WorkItem['internal'] {
-    if (!next?.job.alone) return undefined;
-    return this.#o.sharesResults ? 'stored' : 'kept';
-  }
-
-  async #payload({ id, first, rest }: Chain, inline: Readonly<Record<string, string>>): Promise<Buffer> {
-    const links = [first, ...rest];
-    const request: WorkRequest = {
-      protocol: WORKER_PROTOCOL,
-      id,
-      toolchain: first.toolchain.manifest,
-      remote: this.#o.remote.address,
-      packs: this.#o.remote.hints(
-        links.flatMap((l) => [...l.toolchain.blobs, ...wantedOf(l.job)].map((b) => b.name)),
-      ),
-      items: [
-        itemOf(first, this.#internal(rest[0])),
-        ...rest.map((link, i) => ({
-          ...itemOf(link, this.#internal(rest[i + 1])),
-          toolchain: link.toolchain.manifest,
-          ...(link.job.known.length > 0 ? { known: link.job.known } : {}),
-        })),
-      ],
-      inline,
-      inlineBytesMax: INLINE_OUTPUT_BYTES_MAX,
-      timeoutMs: Math.max(...links.map((l) => TIMEOUT_MS[classOf(l.job)])),
-    };
-    const bytes = Buffer.from(JSON.stringify(request));
-    if (bytes.length <= REQUEST_BYTES_MAX) return bytes;
-    const stored = nameValue(bytes);
-    await this.#o.remote.put(stored, bytes);
-    const message: StoredMessage = { protocol: WORKER_PROTOCOL, stored, remote: this.#o.remote.address };
-    return Buffer.from(JSON.stringify(message));
   }
 
   async #invoke(chain: Chain, fn: LambdaFunction, payload: Buffer, signal: AbortSignal): Promise<Try> {
@@ -552,7 +454,7 @@ export class LambdaEngine implements Engine {
         const named = namesIn(failure.detail);
         const all = [...wantedOf(job), ...toolchain.blobs].map((w) => w.name);
         this.#o.uploads.forget(named.length > 0 ? named : all);
-        this.#toolchains.delete(toolchain.manifest);
+        this.#toolchains.forget(toolchain);
         return { kind: 'again', why: failure.reason };
       }
       case 'fetch-inputs-failed':
@@ -560,12 +462,9 @@ export class LambdaEngine implements Engine {
         this.#o.health.failing(failure.reason, failure.detail);
         return { kind: 'outage', why: failure.reason };
       case 'toolchain-part':
-        // With the whole one this cannot be: a worker of another mind.
-        if (this.#wantsWhole.has(job.name))
-          return { kind: 'local', why: failure.reason, detail: failure.detail };
-        this.#wantsWhole.add(job.name);
-        this.#partFailures.set(toolchain.manifest, (this.#partFailures.get(toolchain.manifest) ?? 0) + 1);
-        return { kind: 'again', why: failure.reason };
+        return this.#toolchains.tooLittle(job, toolchain)
+          ? { kind: 'again', why: failure.reason }
+          : { kind: 'local', why: failure.reason, detail: failure.detail };
       case 'signal':
         // The kernel's way to say that memory is short.
         return { kind: 'again', why: 'signal', bigger: true };
@@ -588,29 +487,6 @@ export class LambdaEngine implements Engine {
     for (const fn of this.#o.functions) fn.ramp.close();
     this.#o.invoker.close();
   }
-}
-
-/** What workers must find of its inputs. */
-function wantedOf({ thunk, placement }: ForceJob): Wanted[] {
-  return thunk.inputs
-    .filter((i) => isValue(i.name))
-    .map((i) => ({
-      name: i.name as ObjectName,
-      absPath: i.path.startsWith('/') ? i.path : `${placement.cwd}/${i.path}`,
-    }));
-}
-
-function itemOf({ job }: Link, internal: WorkItem['internal']): WorkItem {
-  const { realTool, cwd, pwd, searchPath } = job.placement;
-  return {
-    name: job.name,
-    thunk: encodeThunk(job.thunk).bytes.toString('utf8'),
-    realTool,
-    cwd,
-    pwd,
-    searchPath,
-    ...(internal ? { internal } : {}),
-  };
 }
 
 /** Object names in a line of text. */
