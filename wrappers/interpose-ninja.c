@@ -452,6 +452,8 @@ static int hear(struct edge *e) {
     e->status = W_EXITCODE(126, 0);
   }
   e->state = ANSWERED;
+  /* There is something to be read from now on, whether or not the server closes its end. */
+  shutdown(e->fd, SHUT_RDWR);
   return 1;
 }
 
