@@ -27,7 +27,7 @@ const PLAYER = `
 #include <unistd.h>
 extern char **environ;
 static void wait_for(int fd) {
-#if WAY == 0
+#if WAY == 0 || WAY == 3
   struct pollfd one = {.fd = fd, .events = POLLIN};
   while (ppoll(&one, 1, NULL, NULL) < 1 || !one.revents) {}
 #elif WAY == 1
@@ -87,8 +87,11 @@ int main(void) {
 
 const rig = new Rig();
 let server: Server | undefined;
+const sockets = new Set<Socket>();
 after(() => rig.close());
 afterEach(() => {
+  for (const socket of sockets) socket.destroy();
+  sockets.clear();
   server?.close();
   server = undefined;
 });
@@ -108,6 +111,7 @@ async function pretend(answer: (asked: Asked) => void): Promise<Record<string, s
   rmSync(path, { force: true });
   server = createServer({ allowHalfOpen: true }, (socket) => {
     const frames = new FrameReader();
+    sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('end', () => socket.end());
     socket.on('data', (chunk) => {
