@@ -176,7 +176,7 @@ export class SessionServer {
       const request = readCallRequest(fields);
       if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
       const gone = (): boolean => {
-        writes = !((request.direct && hungUp) || isGone(request.pid));
+        writes = !(request.direct ? hungUp : isGone(request.pid));
         return !writes;
       };
       answer =
