@@ -166,7 +166,7 @@ static void forget(struct edge *e) {
 
 /* Length of the command that `argv` hands to a shell; 0 when it is no such call, or too long. */
 static size_t shell_command(const char *path, char *const argv[], char *const env[]) {
-  if (!ninja || !path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3])
+  if (!ninja || env != environ || !path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3])
     return 0;
   if (!active(env) || !look(env, "GG_SHIM_DIR") || look(env, "COLLECT_GCC")) return 0;
   size_t length = strnlen(argv[2], COMMAND_MAX + 1);
@@ -515,7 +515,7 @@ static int begin_command(pid_t *pid, const char *command, size_t length, const p
 
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                 char *const argv[], char *const envp[]) {
-  size_t length = shell_command(path, argv, envp);
+  size_t length = pid ? shell_command(path, argv, envp) : 0;
   if (proven && length && actions && begin_command(pid, argv[2], length, attributes, envp) == 0) {
     last_pipe[0] = last_pipe[1] = -1;
     return 0;
