@@ -3,10 +3,10 @@
  *
  * ninja hands every command to "/bin/sh -c" and waits for a pipe to end and for a process. A command that is nothing but a call of a
  * tool needs neither: this library asks the server itself, lets ninja wait for the answer in the pipe's place, and says what the
- * process would have ended with. Where the answer is to run the real tool, the process is started then.
+ * process would have ended with. Where the answer is to run the real tool, the shell is started then.
  *
- * It relies on how ninja goes about it (pipe, posix_spawn, ppoll, read, close, waitpid, in one thread), and only once it has seen each
- * of these: the first commands, and all those of a program that does otherwise, get a process. */
+ * It relies on how ninja goes about it (pipe, posix_spawn, ppoll or pselect, read, close, waitpid, in one thread), and only once it has
+ * seen all of that of one command: the first ones, and all those of a program that does otherwise, get their shell. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -38,7 +39,7 @@ extern char **environ;
 
 #define NEXT(name) ((__typeof__(&name))next_of(&found_##name, #name))
 #define HOOK(name) static void *found_##name;
-HOOK(pipe) HOOK(posix_spawn) HOOK(ppoll) HOOK(read) HOOK(close) HOOK(waitpid) HOOK(wait4) HOOK(kill)
+HOOK(pipe) HOOK(posix_spawn) HOOK(ppoll) HOOK(pselect) HOOK(read) HOOK(close) HOOK(waitpid) HOOK(wait4) HOOK(kill)
 
 static void *next_of(void **place, const char *name) {
   if (!*place) *place = dlsym(RTLD_NEXT, name);
@@ -79,20 +80,60 @@ struct edge {
   pid_t process;
   /* As waitpid tells it. */
   int status;
+  /* What has come of the answer: its head, then all the rest. */
+  unsigned char head[8];
   unsigned char *answer;
+  size_t got;
   const unsigned char *text[2];
   size_t left[2];
   short spawn_flags;
   sigset_t signals;
-  char *tool, *command;
+  char *command;
 };
 
 /* By name, and by descriptor. ninja has as many as commands at a time. */
 static struct edge **edges, **polled;
 static size_t edges_room, polled_room;
 static int count;
-static enum { PIPE = 1, PPOLL = 2, READ = 4, CLOSE = 8, WAITPID = 16, ALL = 31 } seen;
 static int last_pipe[2] = {-1, -1};
+
+/* Commands that got their shell, until one of them has been gone about as expected. */
+#define TRIES 8
+enum { POLLED = 1, READ = 2, CLOSED = 4, ALL = 7 };
+static struct {
+  int fd;
+  pid_t process;
+  unsigned ways;
+} tries[TRIES];
+static int proven;
+
+static void note_way(int fd, unsigned way) {
+  if (proven || !ninja) return;
+  for (int i = 0; i < TRIES; i++)
+    if (tries[i].process && tries[i].fd == fd) {
+      tries[i].ways |= way;
+      if (way == CLOSED) tries[i].fd = -1;
+    }
+}
+
+static void note_start(int fd, pid_t process) {
+  for (int i = 0; fd >= 0 && i < TRIES; i++)
+    if (!tries[i].process) {
+      tries[i].fd = fd;
+      tries[i].process = process;
+      tries[i].ways = 0;
+      return;
+    }
+}
+
+static void note_end(pid_t process) {
+  if (proven || process <= 0) return;
+  for (int i = 0; i < TRIES; i++)
+    if (tries[i].process == process) {
+      tries[i].process = 0;
+      if (tries[i].ways == ALL) proven = 1;
+    }
+}
 
 static struct edge *by_name(pid_t name) {
   return count && name >= FIRST_NAME && (size_t)(name - FIRST_NAME) < edges_room ? edges[name - FIRST_NAME] : NULL;
@@ -118,7 +159,6 @@ static void forget(struct edge *e) {
   count--;
   free(e->answer);
   free(e->command);
-  free(e->tool);
   free(e);
 }
 
@@ -126,7 +166,7 @@ static void forget(struct edge *e) {
 
 /* Length of the command that `argv` hands to a shell; 0 when it is no such call, or too long. */
 static size_t shell_command(const char *path, char *const argv[], char *const env[]) {
-  if (!ninja || !path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3])
+  if (!ninja || env != environ || !path || !argv || strcmp(path, "/bin/sh") != 0 || !argv[0] || !argv[1] || strcmp(argv[1], "-c") != 0 || !argv[2] || argv[3])
     return 0;
   if (!active(env) || !look(env, "GG_SHIM_DIR") || look(env, "COLLECT_GCC")) return 0;
   size_t length = strnlen(argv[2], COMMAND_MAX + 1);
@@ -236,7 +276,8 @@ static struct request question(const char *tool, char *const words[], char *cons
 
 static int send_all(int fd, const void *bytes, size_t length) {
   for (const char *at = bytes; length > 0;) {
-    ssize_t n = send(fd, at, length, MSG_NOSIGNAL);
+    /* A server that does not read now may be one that never will; ninja must not wait for it here. */
+    ssize_t n = send(fd, at, length, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return -1;
     at += n;
@@ -285,25 +326,19 @@ static int begin(pid_t *name, const char *tool, char *const words[], const char 
   size_t slot = 0;
   int fd = last_pipe[0];
   /* Without a process group of its own it has ninja's terminal. */
-  if (seen != ALL || fd < 0 || !attributes || posix_spawnattr_getflags(attributes, &flags) || !(flags & POSIX_SPAWN_SETPGROUP)) return -1;
+  if (!proven || fd < 0 || !attributes || posix_spawnattr_getflags(attributes, &flags) || !(flags & POSIX_SPAWN_SETPGROUP)) return -1;
   if ((mode && strcmp(mode, "off") == 0) || look(env, "GG_TIMEOUT") || is_ours(tool)) return -1;
   while (slot < edges_room && edges[slot]) slot++;
   if (grow(&edges, &edges_room, slot) || grow(&polled, &polled_room, fd) || polled[fd]) return -1;
   struct edge *e = calloc(1, sizeof *e);
   struct request r = question(tool, words, env);
   int connection = -1;
-  if (e) {
-    e->tool = strdup(tool);
-    e->command = strdup(command);
-  }
-  if (e && e->tool && e->command && !r.bad && posix_spawnattr_getsigmask(attributes, &e->signals) == 0) connection = ask(&r, env);
+  if (e) e->command = strdup(command);
+  if (e && e->command && !r.bad && posix_spawnattr_getsigmask(attributes, &e->signals) == 0) connection = ask(&r, env);
   free(r.bytes);
   if (connection < 0 || dup3(connection, fd, O_CLOEXEC) < 0) {
     if (connection >= 0) NEXT(close)(connection);
-    if (e) {
-      free(e->tool);
-      free(e->command);
-    }
+    if (e) free(e->command);
     free(e);
     return -1;
   }
@@ -319,25 +354,33 @@ static int begin(pid_t *name, const char *tool, char *const words[], const char 
 
 /* ---- the answer ---------------------------------------------------------------------------------------------------- */
 
-static int receive(int fd, void *bytes, size_t length) {
-  for (char *at = bytes; length > 0;) {
-    ssize_t n = NEXT(read)(fd, at, length);
+/* Takes what has come by now. @returns 1: the whole frame; 0: more is to come; -1: nobody answers any more. */
+static int receive(struct edge *e) {
+  for (;;) {
+    uint32_t length = 0;
+    unsigned char *to = e->head + e->got;
+    size_t wanted = sizeof e->head - e->got;
+    if (e->got >= sizeof e->head) {
+      memcpy(&length, e->head + 4, 4);
+      if (memcmp(e->head, GG_FRAME_MAGIC, 4) != 0 || length > GG_BODY_BYTES_MAX) return -1;
+      if (!e->answer && !(e->answer = malloc(length + 1))) return -1;
+      to = e->answer + (e->got - sizeof e->head);
+      wanted = length - (e->got - sizeof e->head);
+      if (wanted == 0) return 1;
+    }
+    ssize_t n = recv(e->fd, to, wanted, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return 0;
     if (n <= 0) return -1;
-    at += n;
-    length -= n;
+    e->got += n;
   }
-  return 0;
 }
 
-/* Reads the frame into `e`. @returns 1: the command has ended; 0: the real tool is to run; -1: nobody answered. */
+/* Reads the whole frame. @returns 1: the command has ended; 0: the real tool is to run; -1: that was no answer. */
 static int read_answer(struct edge *e) {
-  unsigned char head[8];
   uint32_t length, size;
   int exits = 0, code = 0;
-  if (receive(e->fd, head, 8) || memcmp(head, GG_FRAME_MAGIC, 4) != 0) return -1;
-  memcpy(&length, head + 4, 4);
-  if (length > GG_BODY_BYTES_MAX || !(e->answer = malloc(length + 1)) || receive(e->fd, e->answer, length)) return -1;
+  memcpy(&length, e->head + 4, 4);
   for (uint32_t at = 0; at + 5 <= length; at += 5 + size) {
     const unsigned char *bytes = e->answer + at + 5;
     memcpy(&size, e->answer + at + 1, 4);
@@ -355,39 +398,49 @@ static int read_answer(struct edge *e) {
   return exits;
 }
 
-/* Starts the command as ninja would have, and has ninja read what it says from where it listens already. */
+/* Starts the shell as ninja would have (it has its own words for a tool that a signal ends), and has ninja read what it says from
+ * where it listens already. That descriptor is given up first: ninja may have no other left. */
 static int start_process(struct edge *e, int answered) {
-  size_t length = strlen(e->command), entries = 0;
+  size_t entries = 0;
   int ends[2], error = -1;
-  char spelled[length + 2], *words[length / 2 + 3];
+  char *const words[] = {"/bin/sh", "-c", e->command, NULL};
   while (environ[entries]) entries++;
-  char *env[entries + 2];
+  char **env = malloc((entries + 2) * sizeof *env);
+  if (!env) return -1;
   memcpy(env, environ, entries * sizeof *env);
   if (answered) env[entries++] = "GG_ANSWERED=1";
   env[entries] = NULL;
-  if (!split(e->command, spelled, words) || pipe2(ends, O_CLOEXEC)) return -1;
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  if (!posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) && !posix_spawn_file_actions_adddup2(&actions, ends[1], 1) &&
-      !posix_spawn_file_actions_adddup2(&actions, ends[1], 2) && !posix_spawnattr_setflags(&attributes, e->spawn_flags) &&
-      !posix_spawnattr_setsigmask(&attributes, &e->signals))
-    error = NEXT(posix_spawn)(&e->process, e->tool, &actions, &attributes, words, env);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  NEXT(close)(ends[1]);
-  if (error == 0) {
-    dup3(ends[0], e->fd, O_CLOEXEC);
-    e->state = RUNNING;
+  NEXT(close)(e->fd);
+  if (pipe2(ends, O_CLOEXEC)) {
+    ends[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  } else {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    if (!posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) && !posix_spawn_file_actions_adddup2(&actions, ends[1], 1) &&
+        !posix_spawn_file_actions_adddup2(&actions, ends[1], 2) && !posix_spawnattr_setflags(&attributes, e->spawn_flags) &&
+        !posix_spawnattr_setsigmask(&attributes, &e->signals))
+      error = NEXT(posix_spawn)(&e->process, words[0], &actions, &attributes, words, env);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    NEXT(close)(ends[1]);
   }
-  NEXT(close)(ends[0]);
+  if (ends[0] >= 0 && ends[0] != e->fd) {
+    dup3(ends[0], e->fd, O_CLOEXEC);
+    NEXT(close)(ends[0]);
+  }
+  free(env);
+  if (error == 0) e->state = RUNNING;
   return error;
 }
 
-/* There is something to be read from the server. @returns 1 when ninja may read, 0 when it has to wait for a process. */
+/* There is something to be read from the server. @returns 1 when ninja may read, 0 when it has to wait: for the rest, or for a
+ * process. */
 static int hear(struct edge *e) {
-  int answer = read_answer(e);
+  int answer = receive(e);
+  if (answer == 0) return 0;
+  if (answer == 1) answer = read_answer(e);
   if (answer != 1) {
     free(e->answer);
     e->answer = NULL;
@@ -399,7 +452,17 @@ static int hear(struct edge *e) {
     e->status = W_EXITCODE(126, 0);
   }
   e->state = ANSWERED;
+  /* There is something to be read from now on, whether or not the server closes its end. */
+  shutdown(e->fd, SHUT_RDWR);
   return 1;
+}
+
+/* For who does not wait until there is something to be read. */
+static void hear_all(struct edge *e) {
+  while (e->state == ASKED && !hear(e)) {
+    struct pollfd one = {.fd = e->fd, .events = POLLIN};
+    if (e->state == ASKED) poll(&one, 1, -1);
+  }
 }
 
 /* ninja was interrupted. The server takes what it hung up on for cancelled as soon as it hangs up too: no placeholder appears then
@@ -428,10 +491,7 @@ static void wait_for_the_end(const struct edge *e) {
 
 int pipe(int ends[2]) {
   int result = NEXT(pipe)(ends);
-  if (result == 0 && ninja) {
-    memcpy(last_pipe, ends, sizeof last_pipe);
-    seen |= PIPE;
-  }
+  if (result == 0 && ninja) memcpy(last_pipe, ends, sizeof last_pipe);
   return result;
 }
 
@@ -441,27 +501,33 @@ static const char *search_path(void) {
   return path ? path : "/bin:/usr/bin";
 }
 
-int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
-                char *const argv[], char *const envp[]) {
-  size_t length = shell_command(path, argv, envp);
+/* @returns 0 when `command` is a call of a tool and ninja waits for the server now. */
+static int begin_command(pid_t *pid, const char *command, size_t length, const posix_spawnattr_t *attributes, char *const env[]) {
   /* Each word but the last takes a byte and a blank at least. */
   char spelled[length + 2], *words[length / 2 + 3];
-  if (length && split(argv[2], spelled, words)) {
-    const char *tool = words[0], *along = strchr(tool, '/') ? "" : search_path();
-    char place[strlen(along) + strlen(words[0]) + 3];
-    if (*along) tool = search(along, words[0], place, sizeof place, actions != NULL);
-    if (tool && tool[0] == '/' && has_shim(tool, look(envp, "GG_SHIM_DIR"))) {
-      int waits = actions && begin(pid, tool, words, argv[2], attributes, envp) == 0;
-      last_pipe[0] = last_pipe[1] = -1;
-      return waits ? 0 : NEXT(posix_spawn)(pid, tool, actions, attributes, words, envp);
-    }
+  if (!split(command, spelled, words)) return -1;
+  const char *tool = words[0], *along = strchr(tool, '/') ? "" : search_path();
+  char place[strlen(along) + strlen(words[0]) + 3];
+  if (*along) tool = search(along, words[0], place, sizeof place, 1);
+  if (!tool || tool[0] != '/' || !has_shim(tool, look(env, "GG_SHIM_DIR"))) return -1;
+  return begin(pid, tool, words, command, attributes, env);
+}
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                char *const argv[], char *const envp[]) {
+  size_t length = pid ? shell_command(path, argv, envp) : 0;
+  if (proven && length && actions && begin_command(pid, argv[2], length, attributes, envp) == 0) {
+    last_pipe[0] = last_pipe[1] = -1;
+    return 0;
   }
+  int fd = last_pipe[0], error = NEXT(posix_spawn)(pid, path, actions, attributes, argv, envp);
   last_pipe[0] = last_pipe[1] = -1;
-  return NEXT(posix_spawn)(pid, path, actions, attributes, argv, envp);
+  if (length && !proven && error == 0) note_start(fd, *pid);
+  return error;
 }
 
 int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *signals) {
-  seen |= PPOLL;
+  for (nfds_t i = 0; i < n && !proven; i++) note_way(fds[i].fd, POLLED);
   for (;;) {
     int ready = NEXT(ppoll)(fds, n, timeout, signals);
     if (ready <= 0 || !count) return ready;
@@ -475,10 +541,29 @@ int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const si
   }
 }
 
+int pselect(int n, fd_set *reads, fd_set *writes, fd_set *others, const struct timespec *timeout, const sigset_t *signals) {
+  if (!ninja || !reads || writes || others) return NEXT(pselect)(n, reads, writes, others, timeout, signals);
+  fd_set asked = *reads;
+  for (int fd = 0; fd < n && !proven; fd++)
+    if (FD_ISSET(fd, &asked)) note_way(fd, POLLED);
+  for (;;) {
+    int ready = NEXT(pselect)(n, reads, NULL, NULL, timeout, signals);
+    if (ready <= 0 || !count) return ready;
+    for (int fd = 0; fd < n; fd++) {
+      struct edge *e = FD_ISSET(fd, reads) ? by_fd(fd) : NULL;
+      if (!e || e->state != ASKED || hear(e)) continue;
+      FD_CLR(fd, reads);
+      ready--;
+    }
+    if (ready > 0) return ready;
+    *reads = asked;
+  }
+}
+
 ssize_t read(int fd, void *bytes, size_t length) {
   struct edge *e = by_fd(fd);
-  seen |= READ;
-  if (e && e->state == ASKED) hear(e);
+  note_way(fd, READ);
+  if (e) hear_all(e);
   if (!e || e->state == RUNNING) return NEXT(read)(fd, bytes, length);
   int from = e->left[0] ? 0 : 1;
   size_t n = length < e->left[from] ? length : e->left[from];
@@ -491,7 +576,7 @@ ssize_t read(int fd, void *bytes, size_t length) {
 
 int close(int fd) {
   struct edge *e = by_fd(fd);
-  seen |= CLOSE;
+  note_way(fd, CLOSED);
   if (fd >= 0 && (fd == last_pipe[0] || fd == last_pipe[1])) last_pipe[0] = last_pipe[1] = -1;
   if (e) {
     if (e->state == ASKED) {
@@ -507,7 +592,8 @@ int close(int fd) {
 
 static pid_t wait_for(struct edge *e, int *status, int options, struct rusage *usage) {
   pid_t name = e->name;
-  if (e->state == ASKED) hear(e);
+  if (e->state == ASKED && options & WNOHANG && !hear(e) && e->state == ASKED) return 0;
+  hear_all(e);
   if (e->state == RUNNING) {
     pid_t ended = NEXT(wait4)(e->process, status, options, usage);
     if (ended != e->process) return ended;
@@ -521,8 +607,10 @@ static pid_t wait_for(struct edge *e, int *status, int options, struct rusage *u
 
 pid_t waitpid(pid_t pid, int *status, int options) {
   struct edge *e = by_name(pid);
-  seen |= WAITPID;
-  return e ? wait_for(e, status, options, NULL) : NEXT(waitpid)(pid, status, options);
+  if (e) return wait_for(e, status, options, NULL);
+  pid_t ended = NEXT(waitpid)(pid, status, options);
+  note_end(ended);
+  return ended;
 }
 
 pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage) {

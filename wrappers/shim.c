@@ -489,6 +489,18 @@ static int run_real(const char *real, char **argv) {
   if (strchr(argv[0], '/') && stat(argv[0], &st) == 0 && is_shim(argv[0], &st)) argv[0] = (char *)real;
   execv(real, argv);
   int error = errno;
+  if (error == ENOEXEC) {
+    /* Who called us would have run it as a script. */
+    size_t n = 0;
+    while (argv[n]) n++;
+    char **words = calloc(n + 2, sizeof *words);
+    if (words) {
+      words[0] = "sh";
+      words[1] = (char *)real;
+      if (n > 0) memcpy(words + 2, argv + 1, (n - 1) * sizeof *words);
+      execv("/bin/sh", words);
+    }
+  }
   say(real, ": ", strerror(error));
   return error == ENOENT ? 127 : 126;
 }

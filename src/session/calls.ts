@@ -300,6 +300,7 @@ export class Calls {
         const dest = absolute(request.cwd, output.path);
         // Not while the value of a placeholder that stands there is on its way.
         const errno = await this.#p.forcer.withPath(dest, async () => {
+          if (gone()) return undefined;
           const keeps = keepsFile(frozen[i]!.planned, dest);
           if (!keeps) unlinkOtherName(dest);
           const error = await this.#p.place({
@@ -312,6 +313,7 @@ export class Calls {
           if (error === 0) this.#p.journal.settle(dest);
           return error;
         });
+        if (errno === undefined) return done(1);
         if (errno !== 0) return RUN;
         this.#p.history.note({ path: dest, thunk: node.name, how, wallMs: node.wallMs });
       }

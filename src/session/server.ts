@@ -152,20 +152,31 @@ export class SessionServer {
 
   async #answer(socket: Socket, kind: 'call' | 'open' | 'keep', fields: [number, Buffer][]): Promise<void> {
     let hungUp = false;
-    for (const end of ['end', 'close']) socket.once(end, () => (hungUp = true));
+    let writes = false;
+    // Who hung up waits for our end: it comes at once, but not while files are written.
+    socket.allowHalfOpen = true;
+    socket.once('close', () => (hungUp = true));
+    socket.once('end', () => {
+      hungUp = true;
+      if (!writes) socket.end();
+    });
     let answer: Answer;
     try {
       const request = readCallRequest(fields);
       if (!ownProcess(request.pid)) throw new Error(`process ${request.pid} is not ours`);
+      const gone = (): boolean => {
+        writes = !(request.direct ? hungUp : isGone(request.pid));
+        return !writes;
+      };
       answer =
         kind === 'call'
-          ? await this.#p.calls.call(request, request.direct ? () => hungUp : () => isGone(request.pid))
+          ? await this.#p.calls.call(request, gone)
           : await this.#p.calls.open(request, kind === 'keep');
     } catch (error) {
       this.#p.history.fault(error);
       answer = { kind: kind === 'call' ? 'run' : 'failed' };
     }
-    if (socket.destroyed) return;
+    if (socket.destroyed || socket.writableEnded) return;
     socket.end(
       answer.kind === 'exit'
         ? encodeFrame([

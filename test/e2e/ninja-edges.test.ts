@@ -131,9 +131,9 @@ describe("ninja's edges", { skip }, () => {
 
   /** What ninja prints and ends with, plain and wrapped; tools answer at once. */
   function bothWays(command: string, prepare: () => void): [plain: Ran, wrapped: Ran] {
-    const runs = ['', 'GG_MODE=sync gg '].map((prefix) => {
+    const runs = [false, true].map((wrapped) => {
       prepare();
-      return rig.sh(`${prefix}${command}`);
+      return wrapped ? rig.sh(command.replace('ninja', 'gg ninja'), { GG_MODE: 'sync' }) : rig.sh(command);
     });
     return [runs[0]!, runs[1]!];
   }
@@ -161,6 +161,32 @@ describe("ninja's edges", { skip }, () => {
       assert.deepEqual({ code: wrapped.code, out: wrapped.out }, { code: plain.code, out: plain.out });
       assert.equal(isThere('bad.o'), false);
     }
+  });
+
+  test('a tool that a signal ends: the shell has words for it, and ninja goes on being asked', () => {
+    for (const signal of ['SEGV', 'TERM', 'INT']) {
+      const [plain, wrapped] = bothWays('ninja -j1 -k 0', () => {
+        lay([
+          ['ends.o', `gcc -wrapper ./end,${signal} -c show.c -o OUT`],
+          ['good.o', 'gcc -c show.c -o OUT'],
+        ]);
+        write('end', '#!/bin/sh\nkill -$1 $PPID\nsleep 0.2\n');
+        rig.sh('chmod +x end');
+      });
+      assert.notEqual(plain.code, 0);
+      assert.deepEqual({ code: wrapped.code, out: wrapped.out }, { code: plain.code, out: plain.out });
+    }
+  });
+
+  test('a tool that is a script without a first line', () => {
+    const [plain, wrapped] = bothWays('PATH=$PWD/own:$PATH ninja -j1', () => {
+      lay([]);
+      mkdirSync(join(rig.tree, 'own'));
+      write('own/gcc', 'echo script "$@"\nexec /usr/bin/gcc "$@"\n');
+      rig.sh('chmod +x own/gcc');
+    });
+    assert.equal(plain.code, 0, plain.out);
+    assert.deepEqual(wrapped, plain);
   });
 
   test('what the real tool has to do it does, beside others', () => {
