@@ -30,7 +30,7 @@ const MOVERS: ReadonlySet<string> = new Set(['mv', 'cp', 'ln']);
 const MADE = /\.(?:l?o|T?po|Plo|d|a|s|i|ii|so|gch|obj|tmp|Tpo)$/;
 /** They are put off too, or read what the command made and so learn how it ended. */
 const TOOL =
-  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-|gg-)?(?:gcc|g\+\+|cc|c\+\+|ld|ar|ranlib|strip|objcopy)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
+  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-|gg-|gcc-)?(?:gcc|g\+\+|cc|c\+\+|ld|ar|ranlib|strip|objcopy)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
 /** What a compile without -o names its object after. */
 const SOURCE = /^(?:.*\/)?([^/]+)\.(?:c|cc|cp|cpp|cxx|c\+\+|C|i|ii|s|S|sx|m|mm)$/;
 const ASSIGNMENT = /^\w+\+?=/;
