@@ -257,7 +257,8 @@ function isHarmless(element: Element | undefined, own: readonly Word[], made = m
   if (element.redirected) return false;
   if (HARMLESS.has(program)) return true;
   const files = args.filter((a) => !a.startsWith('-'));
-  if (TOOL.test(basename(program))) return files.some((file) => isOneOf(file, made));
+  if (TOOL.test(basename(program)))
+    return args.some((a, i) => !a.startsWith('-') && args[i - 1] !== '-o' && isOneOf(a, made));
   if (CARERS.has(program))
     return files.slice(program === 'chmod' ? 1 : 0).every((file) => MADE.test(file) || isOneOf(file, made));
   if (!MOVERS.has(program)) return false;

@@ -27,6 +27,7 @@ const RECIPES: readonly (readonly [looks: boolean, script: string, flags?: strin
   [false, 'gcc a.o -o p || { rm -f p; exit 1; }'],
   [true, 'gcc -c a.c && gcc -c b.c'],
   [true, 'gcc -c a.c && gcc -S a.c'],
+  [true, 'gcc -c a.c -o x.o && gcc -c b.c -o x.o'],
   [true, 'gcc -c a.c && gcc --version'],
   [true, 'gcc -c a.c && rm a.c'],
   [true, 'gcc -c a.c && chmod 600 a.c'],
