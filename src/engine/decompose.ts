@@ -104,13 +104,18 @@ export class Decomposer {
     template = this.#runner
       .run({ file: realTool, argv: [argv0, '-###', ...marked], cwd: '/', env })
       .then((r) =>
-        r.startErrno === 0 && r.exitCode === 0
+        r.startErrno === 0 && r.exitCode === 0 && !saysSomething(r.stderr.toString(), argv0)
           ? readTemplate(r.stderr.toString(), extension, searchPath)
           : undefined,
       );
     this.#templates.set(key, template);
     return template;
   }
+}
+
+/** A warning of the driver's own, which neither the compiler nor the assembler would repeat. */
+function saysSomething(printed: string, argv0: string): boolean {
+  return printed.split('\n').some((line) => line.startsWith(`${basename(argv0)}: `));
 }
 
 /** The two commands in what -### printed; undefined when there are others, or the marks are not where they belong. */

@@ -79,7 +79,7 @@ export interface PlannedThunk {
 
 export interface PlannedOutput extends ThunkOutput {
   readonly form: PlaceholderForm;
-  /** Mode bits the tool would give before the umask: 0o666 or 0o777. In-place tools keep the file's own: undefined. */
+  /** Mode bits the tool would give before the umask: 0o666 or 0o777. Undefined where the tool keeps the file's own. */
   readonly mode: number | undefined;
   /** The tool writes into the file that stands there, through links, where others would replace it. */
   readonly into?: boolean;

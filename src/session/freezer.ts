@@ -79,7 +79,7 @@ export class Freezer {
         if (name === undefined) return bypass('unreadable-input', path, 'all');
         inputs.push({ path, name });
       }
-      const unwritable = planned.outputs.find((o) => !canCreate(absolute(request.cwd, o.path)));
+      const unwritable = planned.outputs.find((o) => !canCreate(planned, absolute(request.cwd, o.path)));
       if (unwritable) return bypass('unwritable-output', unwritable.path, 'all');
       const thunk: Thunk = {
         tool: planned.tool,

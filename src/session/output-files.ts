@@ -31,12 +31,12 @@ export function unlinkOtherName(path: string): void {
   if (stat?.isSymbolicLink() || (stat?.isFile() && stat.nlink > 1n)) rmSync(path, { force: true });
 }
 
-export function canCreate(path: string): boolean {
+export function canCreate(planned: PlannedThunk, path: string): boolean {
   const stat = tryStat(path);
   if (stat && !stat.isFile()) return false;
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
-    if (stat?.size === 0) accessSync(path, constants.W_OK);
+    if (stat && keepsFile(planned, path)) accessSync(path, constants.W_OK);
     return true;
   } catch {
     return false;

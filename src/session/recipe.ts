@@ -21,25 +21,18 @@ const PREFIXES: ReadonlySet<string> = new Set([
   'setarch',
   'prlimit',
 ]);
-/** They say something or look for a place: whether they ran is not to be seen in the tree. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  ':',
-  'true',
-  'cd',
-  'echo',
-  'printf',
-  'rm',
-  'chmod',
-  'mkdir',
-  'test',
-  '[',
-]);
+/** They look for a place or at a file: whether they ran is neither seen in the tree nor said. */
+const HARMLESS: ReadonlySet<string> = new Set([':', 'true', 'cd', 'test', '[']);
+/** Harmless on what the command made, which goes where it fails. */
+const CARERS: ReadonlySet<string> = new Set(['rm', 'chmod']);
 /** They give another name to what the command made, or else they decide something. */
 const MOVERS: ReadonlySet<string> = new Set(['mv', 'cp', 'ln']);
 const MADE = /\.(?:l?o|T?po|Plo|d|a|s|i|ii|so|gch|obj|tmp|Tpo)$/;
 /** They are put off too, or read what the command made and so learn how it ended. */
 const TOOL =
-  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-|gg-)?(?:gcc|g\+\+|cc|c\+\+|ld|ar|ranlib|strip|objcopy)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
+  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-|gg-|gcc-)?(?:gcc|g\+\+|cc|c\+\+|ld|ar|ranlib|strip|objcopy)(?:-[0-9]+(?:\.[0-9]+)*)?$/;
+/** What a compile without -o names its object after. */
+const SOURCE = /^(?:.*\/)?([^/]+)\.(?:c|cc|cp|cpp|cxx|c\+\+|C|i|ii|s|S|sx|m|mm)$/;
 const ASSIGNMENT = /^\w+\+?=/;
 const SHELL = /^(?:sh|bash|dash|ksh|mksh|zsh|ash|eval)$/;
 
@@ -89,6 +82,7 @@ function isAsked(elements: readonly Element[], at: number, exitsOnError: boolean
   const errexit = exitsOnError || elements.slice(0, at).some(setsErrexit);
   const condition = conditionAround(elements, at);
   if (condition === 'asked') return true;
+  let made = madeBy(own.words);
   let i = at + 1;
   let inAndList = false;
   if (condition === 'if') {
@@ -123,11 +117,13 @@ function isAsked(elements: readonly Element[], at: number, exitsOnError: boolean
       case '&&': {
         inAndList = true;
         i++;
-        if (!isHarmless(elements[i], own.words)) return true;
+        const next = elements[i];
+        if (!isHarmless(next, own.words, made)) return true;
+        if (next?.kind === 'command') made = [...made, ...madeBy(next.words)];
         continue;
       }
       case '||': {
-        const past = pastExit(elements, i + 1);
+        const past = pastExit(elements, i + 1, own.words);
         if (past === undefined) return true;
         if (!isOperator(elements[past], ')')) return isCaught(elements, past);
         i = past;
@@ -224,7 +220,7 @@ function pastGuard(elements: readonly Element[], at: number, own: readonly Word[
 }
 
 /** `|| exit 1`, `|| { rm -f a; exit 1; }`. @returns the last place of it. */
-function pastExit(elements: readonly Element[], from: number): number | undefined {
+function pastExit(elements: readonly Element[], from: number, own: readonly Word[]): number | undefined {
   if (isExit(elements[from])) return from;
   const open = elements[from];
   const close =
@@ -243,7 +239,7 @@ function pastExit(elements: readonly Element[], from: number): number | undefine
       return undefined;
     }
     exits = isExit(element);
-    if (!exits && !isHarmless(element, [])) return undefined;
+    if (!exits && !isHarmless(element, own)) return undefined;
   }
   return undefined;
 }
@@ -254,15 +250,36 @@ function isExit(element: Element | undefined): boolean {
   return program === 'false' || (program === 'exit' && code !== undefined && code !== '0');
 }
 
-function isHarmless(element: Element | undefined, own: readonly Word[]): boolean {
+/** @param made names of what `own`, and what came after it, may have made. */
+function isHarmless(element: Element | undefined, own: readonly Word[], made = madeBy(own)): boolean {
   if (element?.kind !== 'command') return false;
   const [program = '', ...args] = element.words.map((w) => w.text);
   if (element.redirected) return false;
-  if (HARMLESS.has(program) || TOOL.test(basename(program))) return true;
+  if (HARMLESS.has(program)) return true;
+  const files = args.filter((a) => !a.startsWith('-'));
+  if (TOOL.test(basename(program)))
+    return args.some((a, i) => !a.startsWith('-') && args[i - 1] !== '-o' && isOneOf(a, made));
+  if (CARERS.has(program))
+    return files.slice(program === 'chmod' ? 1 : 0).every((file) => MADE.test(file) || isOneOf(file, made));
   if (!MOVERS.has(program)) return false;
-  const [source, ...rest] = args.filter((a) => !a.startsWith('-'));
+  const [source, ...rest] = files;
   if (source === undefined || rest.length !== 1) return false;
   return MADE.test(source) || own.some((w) => w.text === source || w.text.endsWith(source));
+}
+
+/** Names of what a tool may make, as its words tell. */
+function madeBy(own: readonly Word[]): readonly string[] {
+  return own.flatMap(({ text }, i) => {
+    if (own[i - 1]?.text === '-o' || MADE.test(text)) return [text];
+    if (text.startsWith('-o')) return [text.slice(2)];
+    const stem = SOURCE.exec(text)?.[1];
+    return stem === undefined ? [] : [`${stem}.o`];
+  });
+}
+
+/** Another directory may spell a file with more of its path, or with less. */
+function isOneOf(file: string, made: readonly string[]): boolean {
+  return made.some((name) => name === file || name.endsWith(`/${file}`) || file.endsWith(`/${name}`));
 }
 
 function pastBlock(elements: readonly Element[], from: number, open: string, close: string): number {

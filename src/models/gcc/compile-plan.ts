@@ -68,7 +68,8 @@ export async function planCompile(
           tag: OUTPUT_TAG,
           path: unit.output,
           form: goal === 'assemble' ? 'object' : 'text',
-          mode: 0o666,
+          // Text is written into the file that stands there, if one does.
+          mode: goal === 'assemble' ? 0o666 : undefined,
         },
       ],
       salt: [...driver.native.salt, ...unit.timeSalt],

@@ -1,6 +1,7 @@
 // -march=native and its kin mean the processor of the caller's machine. The driver spells it out for the compiler; so do
 // we, where the compiler then gets the same flags. Their order changes, which debug information and LTO record: with those
 // the flag stays, and what it means here salts the thunk.
+import { basename } from 'node:path';
 import { type Bypass, bypass, type Call, type ModelContext } from '../model.ts';
 import { findCommand } from './commands.ts';
 import { queryEnvironment } from './environment.ts';
@@ -16,15 +17,17 @@ export interface Native {
 const COMPILERS: ReadonlySet<string> = new Set(['cc1', 'cc1plus']);
 const NOTHING: Native = { replacements: new Map(), salt: [] };
 
-/** The compiler's command for C code under these flags; nothing is run. */
+/** The compiler's command for C code under these flags, and whether the driver warns of them; nothing is run. */
 async function compilerCommand(
   flags: readonly string[],
   call: Call,
   context: ModelContext,
-): Promise<readonly string[] | undefined> {
+): Promise<{ readonly words: readonly string[]; readonly warns: boolean } | undefined> {
   const args = [...flags, '-###', '-S', '-x', 'c', '/dev/null', '-o', '/dev/null'];
   const { code, stderr } = await context.query(call.realTool, args, { env: queryEnvironment(call.env) });
-  return code === 0 ? findCommand(stderr, COMPILERS) : undefined;
+  const words = code === 0 ? findCommand(stderr, COMPILERS) : undefined;
+  const warns = stderr.split('\n').some((line) => line.startsWith(`${basename(call.realTool)}: `));
+  return words && { words, warns };
 }
 
 /** Machine flags of a compiler's command, --param with its value as one. */
@@ -52,9 +55,10 @@ export async function expandNative(
   if (flags.length === 0) return NOTHING;
   const printed = await compilerCommand(flags, call, context);
   if (!printed) return bypass('toolchain-query-failed', flags.join(' '), parsed.forces);
-  const spelledOut = machineFlags(printed);
+  const spelledOut = machineFlags(printed.words);
   const salt: Native = { replacements: new Map(), salt: [`native:${spelledOut.join(' ')}`] };
-  if (parsed.nativeFlags.length > 1 || parsed.cwdMatters || parsed.goal === 'link') return salt;
+  if (printed.warns || parsed.nativeFlags.length > 1 || parsed.cwdMatters || parsed.goal === 'link')
+    return salt;
 
   // The proof: all plain flags of the call that have a say in code generation, before and after.
   const before: string[] = [];
@@ -67,6 +71,6 @@ export async function expandNative(
   }
   const plain = await compilerCommand(before, call, context);
   const replaced = await compilerCommand(after, call, context);
-  if (!plain || !replaced || sortedFlags(plain) !== sortedFlags(replaced)) return salt;
+  if (!plain || !replaced || sortedFlags(plain.words) !== sortedFlags(replaced.words)) return salt;
   return { replacements: new Map([[flags[0]!, spelledOut]]), salt: [] };
 }

@@ -189,6 +189,9 @@ export function parseGcc(
     }
   }
 
+  const lastFile = words.findLastIndex((word) => word.kind === 'source' || word.kind === 'object');
+  if (language !== undefined && words.slice(lastFile + 1).some(isLanguage))
+    give('too-hard-flag', '-x after the last file');
   const stages = stagesOf(goal, sources, words);
   // Without line markers the assembler's debug information names the driver's temporary file.
   const bare = words.some((word) => word.kind === 'flag' && word.flag.spelling === '-P');
@@ -213,6 +216,10 @@ export function parseGcc(
     // Text outputs spell the directory out in ways of their own.
     cwdMatters: cwdMatters || goal === 'preprocess' || goal === 'compile',
   };
+}
+
+function isLanguage(word: Word): boolean {
+  return word.kind === 'flag' && word.flag.spelling === '-x';
 }
 
 /** What is wrong, or not modelled, with the words taken together. */

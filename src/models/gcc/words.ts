@@ -22,10 +22,12 @@ function withoutDepfileParts(args: readonly string[], value: string): readonly s
  */
 export function thunkArgs(parsed: Parsed, call: Call, only: SourceWord | undefined, driver: Driver): Arg[] {
   const args: Arg[] = [];
+  let past = false;
   for (const word of parsed.words) {
     switch (word.kind) {
       case 'source':
         if (only === undefined || word === only) args.push(word.path);
+        past ||= word === only;
         break;
       case 'object':
         args.push(word.path);
@@ -36,6 +38,8 @@ export function thunkArgs(parsed: Parsed, call: Call, only: SourceWord | undefin
         break;
       case 'flag':
         if (word.flag.verdict === 'depfile') break;
+        // The driver warns of a language that no file follows, and those that follow are other thunks'.
+        if (past && word.flag.spelling === '-x') break;
         if (word.flag.verdict === 'wp') args.push(...withoutDepfileParts(word.args, word.value));
         else args.push(...(driver.native.replacements.get(word.args[0]!) ?? word.args));
     }

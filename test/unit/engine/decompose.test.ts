@@ -104,6 +104,8 @@ const WHOLE: readonly (readonly Arg[])[] = [
   ['-c', 'a.c', { prefix: '-o', output: 'out' }],
   ['-c', 'a.c', 'a.c', '-o', out],
   ['-no-such-flag', '-c', 'a.c', '-o', out],
+  // The driver itself warns.
+  ['-mcpu=generic', '-c', 'a.c', '-o', out],
 ];
 for (const args of WHOLE)
   test(`left to the driver: ${args.map(String).join(' ')}`, async () => {

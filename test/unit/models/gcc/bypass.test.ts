@@ -43,6 +43,7 @@ const BYPASSED: readonly (readonly [line: string, reason: string, inputs: string
   ['gcc -c nope.c', 'missing-input', 'nope.c'],
   ['gcc nope.o', 'missing-input', 'nope.o'],
   ['gcc -c dir -x c', 'too-hard-flag', 'dir'],
+  ['gcc -c a.c -x c', 'too-hard-flag', 'a.c'],
   ['gcc -x c -c dir', 'unreadable-input', 'dir'],
   ['gcc -x c -c /dev/null', 'unreadable-input', '/dev/null'],
   ['gcc -x c -c -', 'reads-stdin', ''],

@@ -130,7 +130,7 @@ export class Rig {
       const path = output.path.startsWith('/')
         ? output.path.slice(this.project.length + 1)
         : relative(output.path);
-      expected.set(path, `${output.mode! & MODE_MASK}:${made.bytes}`);
+      expected.set(path, `${(output.mode ?? 0o666) & MODE_MASK}:${made.bytes}`);
     }
     for (const file of plan.files) {
       const path = file.path.startsWith('/') ? file.path.slice(this.project.length + 1) : relative(file.path);
