@@ -95,7 +95,8 @@ describe('a placeholder that a recipe moves', () => {
   });
 
   test('with its directory, twice, and out of the project', () => {
-    inferred(`mkdir -p build/deep && gcc -c m.c -o build/deep/m.o && gcc -c n.c -o sym/n.o
+    inferred(`mkdir -p build/deep && gcc -c m.c -o build/deep/m.o
+      gcc -c n.c -o sym/n.o
       mv build build2 && mv build2 ${out}/build3
       mv real sub/real && rm sym`);
     becomeReal({ [`${out}/build3/deep/m.o`]: 'm', 'sub/real/n.o': 'n' });
@@ -115,16 +116,18 @@ describe('a placeholder that a recipe moves', () => {
   });
 
   test('over another placeholder, whose promise is void', () => {
-    inferred('gcc -c m.c -o m.o && gcc -c n.c -o n.o && mv n.o m.o');
+    inferred('gcc -c m.c -o m.o\ngcc -c n.c -o n.o && mv n.o m.o');
     becomeReal({ 'm.o': 'n' });
     assert.ok(!existsSync(at('n.o')));
   });
 
   test('not at all: the call fails, both promises stay', () => {
-    inferred(`gcc -c m.c -o m.o && gcc -c n.c -o n.o
+    inferred(`gcc -c m.c -o m.o
+      gcc -c n.c -o n.o
       ! mv -T n.o sub 2>/dev/null
       ! ln n.o m.o 2>/dev/null
-      mkdir -p one/x two && gcc -c m.c -g -o one/x/m.o && gcc -c n.c -g -o two/m.o
+      mkdir -p one/x two && gcc -c m.c -g -o one/x/m.o
+      gcc -c n.c -g -o two/m.o
       ! mv -T one two 2>/dev/null`);
     becomeReal({ 'm.o': 'm', 'n.o': 'n', 'one/x/m.o': 'm', 'two/m.o': 'n' });
   });
@@ -237,7 +240,7 @@ describe('many moves', () => {
 describe('names that are exchanged', () => {
   test('two placeholders; a placeholder and a file', () => {
     inferred(
-      'gcc -c m.c -o m.o && gcc -c n.c -o n.o && gcc -c m.c -g -o g.o && ./probe exchange m.o n.o && ./probe exchange g.o n.c',
+      'gcc -c m.c -o m.o\ngcc -c n.c -o n.o\ngcc -c m.c -g -o g.o\n./probe exchange m.o n.o && ./probe exchange g.o n.c',
     );
     for (const path of ['m.o', 'n.o', 'n.c']) assert.ok(!isPlaceholder(path), path);
     assert.ok(defines('m.o', 'n') && defines('n.o', 'm') && defines('n.c', 'm'));
@@ -245,7 +248,7 @@ describe('names that are exchanged', () => {
   });
 
   test('two directories', () => {
-    inferred('gcc -c m.c -o one/x.o && gcc -c n.c -o two/x.o && ./probe exchange one two');
+    inferred('gcc -c m.c -o one/x.o\ngcc -c n.c -o two/x.o\n./probe exchange one two');
     assert.ok(!isPlaceholder('one/x.o') && defines('one/x.o', 'n') && defines('two/x.o', 'm'));
     forced();
   });
@@ -253,7 +256,7 @@ describe('names that are exchanged', () => {
 
 describe('a file renamed over an outstanding placeholder', () => {
   test('keeps its bytes', () => {
-    inferred('gcc -c m.c -o m.o && echo mine > mine && mv mine m.o');
+    inferred('gcc -c m.c -o m.o\necho mine > mine && mv mine m.o');
     forced();
     assert.equal(readFileSync(at('m.o'), 'utf8'), 'mine\n');
   });
