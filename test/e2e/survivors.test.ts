@@ -108,7 +108,7 @@ describe('processes', () => {
   test('a recipe that went on before the interruption: the next build makes up for it', async () => {
     rig.sh('rm -f big.o');
     writeFileSync(join(rig.tree, 'Makefile'), 'stamp:\n\tgcc -O2 -c big.c\n\ttouch stamp\n');
-    writeFileSync(join(rig.tree, 'big.c'), slowUnit(Date.now(), 12));
+    writeFileSync(join(rig.tree, 'big.c'), slowUnit(Date.now(), 14));
     await meanwhile('gg make', /cc1/, (pid) => void process.kill(-pid, 'SIGINT'));
     assert.deepEqual(
       [existsSync(join(rig.tree, 'stamp')), existsSync(join(rig.tree, 'big.o'))],
