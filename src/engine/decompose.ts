@@ -3,6 +3,7 @@
 // source and the output; an answer that is not exactly one compiler and one assembler, or has the marks in other places, is
 // not taken apart.
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
+import { driverWarns, splitCommand } from '../driver/dry-run.ts';
 import { tryStat } from '../store/stat.ts';
 import type { ForceJob } from './engine.ts';
 import type { ProcessRunner } from './process-runner.ts';
@@ -25,13 +26,6 @@ const ASSEMBLY = /^\/.*\/cc[A-Za-z0-9]{6}\.s$/;
 /** They change what the driver runs, or what its children read in its variables. */
 const DRIVERS_OWN =
   /^(?:-flto|-fopenacc|-foffload|-fplugin|-specs|--specs|-wrapper|-save-temps|--save-temps|-pipe|--pipe|-no-integrated-cpp|-fdump|-d|-v$|--verbose|-time|-ftime|-fmem|-Q$|-#|-fcompare|-frecord|-fauto|-fprofile|-ftest|--coverage|-g.*split|-fstack-usage|-fcallgraph|@|--help|--target-help|-f?self|-aux|-fada|-fjoin|-fmodule|-fpreprocessed|-fpch|-fdirectives)/;
-
-/** Words of a command as -### prints it: quoted where they hold more than plain characters. */
-function words(line: string): string[] {
-  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, bare]) =>
-    quoted === undefined ? bare! : quoted.replace(/\\(.)/g, '$1'),
-  );
-}
 
 function count(list: readonly string[], text: string): number {
   return list.filter((word) => word.includes(text)).length;
@@ -104,7 +98,7 @@ export class Decomposer {
     template = this.#runner
       .run({ file: realTool, argv: [argv0, '-###', ...marked], cwd: '/', env })
       .then((r) =>
-        r.startErrno === 0 && r.exitCode === 0 && !saysSomething(r.stderr.toString(), argv0)
+        r.startErrno === 0 && r.exitCode === 0 && !driverWarns(r.stderr.toString(), argv0)
           ? readTemplate(r.stderr.toString(), extension, searchPath)
           : undefined,
       );
@@ -113,17 +107,12 @@ export class Decomposer {
   }
 }
 
-/** A warning of the driver's own, which neither the compiler nor the assembler would repeat. */
-function saysSomething(printed: string, argv0: string): boolean {
-  return printed.split('\n').some((line) => line.startsWith(`${basename(argv0)}: `));
-}
-
 /** The two commands in what -### printed; undefined when there are others, or the marks are not where they belong. */
 export function readTemplate(printed: string, extension: string, searchPath: string): Template | undefined {
   const commands = printed
     .split('\n')
     .filter((line) => line.startsWith(' '))
-    .map(words);
+    .map(splitCommand);
   const [compile, assemble] = commands;
   if (commands.length !== 2 || !compile || !assemble) return undefined;
   const [compiler, assembler] = [locate(compile[0]!, searchPath), locate(assemble[0]!, searchPath)];

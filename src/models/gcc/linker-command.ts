@@ -1,7 +1,7 @@
 // The linker's command line for a call of the driver, from the driver itself (-###). Files named on the command line give
 // way to stand-ins, so that one answer serves every link with the same flags.
+import { findCommand } from '../../driver/dry-run.ts';
 import { type Bypass, bypass, type Call, type ModelContext } from '../model.ts';
-import { findCommand } from './commands.ts';
 import { queryEnvironment } from './environment.ts';
 import type { FlagWord, Parsed } from './parse.ts';
 import { absolute } from './paths.ts';

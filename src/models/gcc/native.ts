@@ -1,9 +1,8 @@
 // -march=native and its kin mean the processor of the caller's machine. The driver spells it out for the compiler; so do
 // we, where the compiler then gets the same flags. Their order changes, which debug information and LTO record: with those
 // the flag stays, and what it means here salts the thunk.
-import { basename } from 'node:path';
+import { driverWarns, findCommand } from '../../driver/dry-run.ts';
 import { type Bypass, bypass, type Call, type ModelContext } from '../model.ts';
-import { findCommand } from './commands.ts';
 import { queryEnvironment } from './environment.ts';
 import type { Parsed } from './parse.ts';
 
@@ -26,8 +25,7 @@ async function compilerCommand(
   const args = [...flags, '-###', '-S', '-x', 'c', '/dev/null', '-o', '/dev/null'];
   const { code, stderr } = await context.query(call.realTool, args, { env: queryEnvironment(call.env) });
   const words = code === 0 ? findCommand(stderr, COMPILERS) : undefined;
-  const warns = stderr.split('\n').some((line) => line.startsWith(`${basename(call.realTool)}: `));
-  return words && { words, warns };
+  return words && { words, warns: driverWarns(stderr, call.realTool) };
 }
 
 /** Machine flags of a compiler's command, --param with its value as one. */

@@ -10,14 +10,15 @@ const src = fileURLToPath(new URL('../../../src', import.meta.url));
 /** What each folder may import, besides itself. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   ir: [],
+  driver: [],
   ninja: [],
   report: [],
   worker: ['ir', 'store', 'toolchain'],
   scan: [],
   store: ['ir'],
   toolchain: ['ir', 'scan', 'store'],
-  models: ['ir', 'scan'],
-  engine: ['ir', 'store', 'toolchain', 'worker'],
+  models: ['ir', 'scan', 'driver'],
+  engine: ['ir', 'driver', 'store', 'toolchain', 'worker'],
   force: ['ir', 'store', 'engine'],
   writeback: ['ir', 'store'],
   deploy: ['store'],

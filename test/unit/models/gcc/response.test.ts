@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { splitCommand } from '../../../../src/models/gcc/commands.ts';
+import { splitCommand } from '../../../../src/driver/dry-run.ts';
 import { expandResponseFiles, splitResponse } from '../../../../src/models/gcc/response.ts';
 
 const TEXTS: readonly (readonly [text: string, words: readonly string[] | undefined])[] = [

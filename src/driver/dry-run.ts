@@ -1,4 +1,5 @@
-// What `gcc -###` prints: the commands the driver would run, quoted. Source: execute() in gcc/gcc.cc.
+// What `gcc -###` prints: the commands the driver would run, quoted, and what it has to say itself. Source: execute() in gcc/gcc.cc.
+import { basename } from 'node:path';
 
 /**
  * The words of one printed command: blanks separate; words with unusual characters stand in double quotes, in which a
@@ -34,7 +35,15 @@ export function findCommand(printed: string, programs: ReadonlySet<string>): rea
     if (!line.startsWith(' ')) continue;
     const words = splitCommand(line);
     const program = words?.[0];
-    if (program !== undefined && programs.has(program.slice(program.lastIndexOf('/') + 1))) return words;
+    if (program !== undefined && programs.has(basename(program))) return words;
   }
   return undefined;
+}
+
+/**
+ * True when there is a warning of the driver's own, which neither the compiler nor the assembler would repeat.
+ * @param driver as it was called.
+ */
+export function driverWarns(printed: string, driver: string): boolean {
+  return printed.split('\n').some((line) => line.startsWith(`${basename(driver)}: `));
 }
