@@ -33,6 +33,41 @@ static inline const char *program_name(char *room, size_t size) {
   return slash ? slash + 1 : "";
 }
 
+/* As execvp without a PATH does. */
+static inline const char *search_path(char *const *env) {
+  const char *path = look(env, "PATH");
+  return path ? path : "/bin:/usr/bin";
+}
+
+/* Writes the libraries of an LD_PRELOAD but for those with `ours` in their names; `to` may be the list itself. @returns its end. */
+static inline char *preload_without(char *to, const char *list, const char *ours) {
+  char *start = to;
+  while (*list) {
+    size_t length = strcspn(list, ": ");
+    const char *next = list + length + (list[length] != 0);
+    if (length && !memmem(list, length, ours, strlen(ours))) {
+      if (to != start) *to++ = ':';
+      memmove(to, list, length);
+      to += length;
+    }
+    list = next;
+  }
+  *to = 0;
+  return to;
+}
+
+/* Whether a program lies beside a shim of ours, or in the folder of names below one: another build of it, or what leads there. */
+static inline int is_beside_shim(const char *path) {
+  char neighbour[PATH_MAX];
+  const char *slash = strrchr(path, '/');
+  struct stat st;
+  for (int up = 0; slash && up < 2; up++) {
+    int n = snprintf(neighbour, sizeof neighbour, "%.*s%s/gg-shim", (int)(slash - path), path, up ? "/.." : "");
+    if (n > 0 && (size_t)n < sizeof neighbour && syscall(SYS_newfstatat, AT_FDCWD, neighbour, &st, 0) == 0) return 1;
+  }
+  return 0;
+}
+
 /* Whether a program of that name reads build.ninja. */
 static inline int is_ninjas(const char *name) {
   static const char *const names[] = {"ninja", "ninja-build", "samu", "n2"};

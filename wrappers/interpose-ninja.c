@@ -29,7 +29,6 @@
 
 /* Longer ones are left to the shell. */
 #define COMMAND_MAX (64 * 1024)
-#define REQUEST_MAX (1024 * 1024)
 /* Above every process id that Linux gives out (2^22). */
 #define FIRST_NAME 0x40000000
 /* ninja that was interrupted waits so long in all for the server to let go of what it asked for. */
@@ -52,21 +51,8 @@ __attribute__((constructor)) static void start(void) {
   char room[512];
   ninja = is_ninjas(program_name(room, sizeof room));
   /* What ninja starts is to be loaded without us; the list gets shorter where it stands. */
-  for (char **e = environ; e && *e; e++) {
-    if (strncmp(*e, "LD_PRELOAD=", 11) != 0) continue;
-    char *to = *e + 11;
-    for (const char *at = to; *at;) {
-      size_t length = strcspn(at, ": ");
-      if (length && !memmem(at, length, "gg-interpose-ninja", 18)) {
-        if (to != *e + 11) *to++ = ':';
-        memmove(to, at, length);
-        to += length;
-      }
-      at += length;
-      if (*at) at++;
-    }
-    *to = 0;
-  }
+  for (char **e = environ; e && *e; e++)
+    if (strncmp(*e, "LD_PRELOAD=", 11) == 0) preload_without(*e + 11, *e + 11, "gg-interpose-ninja");
 }
 
 /* ---- what ninja waits for ------------------------------------------------------------------------------------------ */
@@ -215,63 +201,17 @@ static int split(const char *at, char *text, char **words) {
 
 /* ---- the question -------------------------------------------------------------------------------------------------- */
 
-struct request {
-  unsigned char *bytes;
-  size_t length, room;
-  int bad;
-};
-
-static void put(struct request *r, int tag, const void *bytes, size_t length) {
-  if (r->bad || r->length + 5 + length > REQUEST_MAX) {
-    r->bad = 1;
-    return;
-  }
-  if (r->length + 5 + length > r->room) {
-    size_t room = r->room ? r->room : 8192;
-    while (room < r->length + 5 + length) room *= 2;
-    unsigned char *grown = realloc(r->bytes, room);
-    if (!grown) {
-      r->bad = 1;
-      return;
-    }
-    r->bytes = grown;
-    r->room = room;
-  }
-  uint32_t size = length;
-  r->bytes[r->length] = tag;
-  memcpy(r->bytes + r->length + 1, &size, 4);
-  memcpy(r->bytes + r->length + 5, bytes, length);
-  r->length += 5 + length;
-}
-
-static void put_text(struct request *r, int tag, const char *text) { put(r, tag, text, strlen(text)); }
-
-static void put_number(struct request *r, int tag, uint32_t number) { put(r, tag, &number, 4); }
-
-/* The frame without its head. */
-static struct request question(const char *tool, char *const words[], char *const env[]) {
-  struct request r = {0};
-  char cwd[PATH_MAX];
-  const char *limit = narrow_limit(), *preload = look(env, "LD_PRELOAD");
-  put_text(&r, GG_FIELD_REQUEST_KIND, "call");
-  for (; *words; words++) put_text(&r, GG_FIELD_ARG, *words);
-  put_text(&r, GG_FIELD_TOOL, strrchr(tool, '/') + 1);
-  put_text(&r, GG_FIELD_REAL, tool);
-  if (limit) put_text(&r, GG_FIELD_UNUSUAL, limit);
-  if (getcwd(cwd, sizeof cwd)) put_text(&r, GG_FIELD_CWD, cwd);
-  else r.bad = 1;
-  for (char *const *e = env; *e; e++)
-    if (matters(*e) && strncmp(*e, "GG_REAL_TOOL=", 13) != 0) put_text(&r, GG_FIELD_ENV, *e);
-  mode_t mask = umask(0);
-  umask(mask);
-  put_number(&r, GG_FIELD_UMASK, mask);
-  put_number(&r, GG_FIELD_PID, getpid());
-  put_number(&r, GG_FIELD_DIRECT, 1);
+static struct frame question(const char *tool, char *const words[], char *const env[]) {
+  struct frame f = begin_frame("call");
+  const char *limit = narrow_limit();
+  for (; *words; words++) put_text(&f, GG_FIELD_ARG, *words);
+  put_text(&f, GG_FIELD_TOOL, strrchr(tool, '/') + 1);
+  put_text(&f, GG_FIELD_REAL, tool);
+  if (limit) put_text(&f, GG_FIELD_UNUSUAL, limit);
   /* ninja gives a command /dev/null to read from and a pipe to write to. */
-  put_number(&r, GG_FIELD_TTY, 0);
-  put_number(&r, GG_FIELD_INTERPOSED, preload && strstr(preload, "gg-interpose") != NULL);
-  put_number(&r, GG_FIELD_STACK, stack_kilobytes());
-  return r;
+  put_surroundings(&f, env, 0);
+  put_number(&f, GG_FIELD_DIRECT, 1);
+  return f;
 }
 
 static int send_all(int fd, const void *bytes, size_t length) {
@@ -287,35 +227,20 @@ static int send_all(int fd, const void *bytes, size_t length) {
 }
 
 /* A connection that carries the question; -1 when there is no server, or one too busy to be asked. */
-static int ask(const struct request *r, char *const env[]) {
+static int ask(const struct frame *f, char *const env[]) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   struct ucred peer;
   socklen_t size = sizeof peer;
   const char *path = look(env, "GG_SOCKET");
-  uint32_t length = r->length;
-  unsigned char head[8] = GG_FRAME_MAGIC;
   if (strlen(path) >= sizeof address.sun_path) return -1;
   strcpy(address.sun_path, path);
-  memcpy(head + 4, &length, 4);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
   if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && fcntl(fd, F_SETFL, 0) == 0 &&
-      getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid() && send_all(fd, head, 8) == 0 &&
-      send_all(fd, r->bytes, r->length) == 0)
+      getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid() && send_all(fd, f->bytes, f->length) == 0)
     return fd;
   NEXT(close)(fd);
   return -1;
-}
-
-/* The shim's own rule: a program that is one of ours is for the shim to see through. */
-static int is_ours(const char *tool) {
-  char beside[PATH_MAX];
-  int length = strrchr(tool, '/') - tool;
-  for (int i = 0; i < 2; i++) {
-    int n = snprintf(beside, sizeof beside, "%.*s%s/gg-shim", length, tool, i ? "/.." : "");
-    if (n < 0 || (size_t)n >= sizeof beside || access(beside, F_OK) == 0) return 1;
-  }
-  return 0;
 }
 
 /* @returns 0 when ninja waits for the server now, -1 when the command needs a process at once. */
@@ -327,15 +252,15 @@ static int begin(pid_t *name, const char *tool, char *const words[], const char 
   int fd = last_pipe[0];
   /* Without a process group of its own it has ninja's terminal. */
   if (!proven || fd < 0 || !attributes || posix_spawnattr_getflags(attributes, &flags) || !(flags & POSIX_SPAWN_SETPGROUP)) return -1;
-  if ((mode && strcmp(mode, "off") == 0) || look(env, "GG_TIMEOUT") || is_ours(tool)) return -1;
+  if ((mode && strcmp(mode, "off") == 0) || look(env, "GG_TIMEOUT") || is_beside_shim(tool)) return -1;
   while (slot < edges_room && edges[slot]) slot++;
   if (grow(&edges, &edges_room, slot) || grow(&polled, &polled_room, fd) || polled[fd]) return -1;
   struct edge *e = calloc(1, sizeof *e);
-  struct request r = question(tool, words, env);
+  struct frame f = question(tool, words, env);
   int connection = -1;
   if (e) e->command = strdup(command);
-  if (e && e->command && !r.bad && posix_spawnattr_getsigmask(attributes, &e->signals) == 0) connection = ask(&r, env);
-  free(r.bytes);
+  if (end_frame(&f) == 0 && e && e->command && posix_spawnattr_getsigmask(attributes, &e->signals) == 0) connection = ask(&f, env);
+  free(f.bytes);
   if (connection < 0 || dup3(connection, fd, O_CLOEXEC) < 0) {
     if (connection >= 0) NEXT(close)(connection);
     if (e) free(e->command);
@@ -495,18 +420,12 @@ int pipe(int ends[2]) {
   return result;
 }
 
-/* As execvp without a PATH does. */
-static const char *search_path(void) {
-  const char *path = look(environ, "PATH");
-  return path ? path : "/bin:/usr/bin";
-}
-
 /* @returns 0 when `command` is a call of a tool and ninja waits for the server now. */
 static int begin_command(pid_t *pid, const char *command, size_t length, const posix_spawnattr_t *attributes, char *const env[]) {
   /* Each word but the last takes a byte and a blank at least. */
   char spelled[length + 2], *words[length / 2 + 3];
   if (!split(command, spelled, words)) return -1;
-  const char *tool = words[0], *along = strchr(tool, '/') ? "" : search_path();
+  const char *tool = words[0], *along = strchr(tool, '/') ? "" : search_path(env);
   char place[strlen(along) + strlen(words[0]) + 3];
   if (*along) tool = search(along, words[0], place, sizeof place, 1);
   if (!tool || tool[0] != '/' || !has_shim(tool, look(env, "GG_SHIM_DIR"))) return -1;

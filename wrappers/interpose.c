@@ -763,9 +763,6 @@ static struct plan plan_exec(const char *path, char *const *env) {
   return plan;
 }
 
-/* Whether the library named by `length` bytes at `at` is this one. */
-static int is_us(const char *at, size_t length) { return memmem(at, length, "gg-interpose", 12) != NULL; }
-
 /* Writes the changed call into `text` and `list`. */
 static void carry_out(const struct plan *plan, const char **path, char *const **env, char *text, char **list) {
   size_t n = 0;
@@ -783,28 +780,11 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
     stpcpy(stpcpy(stpcpy(stpcpy(text, dropped), look(*env, "GG_SHIM_DIR")), EDGES), look(*env, "LD_PRELOAD"));
     list[n++] = text;
   } else {
-    char *end = stpcpy(text, "LD_PRELOAD=");
-    const char *empty = end;
-    for (const char *at = look(*env, "LD_PRELOAD"); *at;) {
-      size_t part = strcspn(at, ": ");
-      if (part && !is_us(at, part)) {
-        if (end != empty) *end++ = ':';
-        end = mempcpy(end, at, part);
-      }
-      at += part;
-      if (*at) at++;
-    }
-    *end = 0;
-    if (end != empty) list[n++] = text;
+    char *value = stpcpy(text, "LD_PRELOAD=");
+    if (preload_without(value, look(*env, "LD_PRELOAD"), "gg-interpose") != value) list[n++] = text;
   }
   list[n] = NULL;
   *env = list;
-}
-
-/* As execvp without a PATH does. */
-static const char *search_path(void) {
-  const char *path = look(environ, "PATH");
-  return path ? path : "/bin:/usr/bin";
 }
 
 #define CHANGED(path, env)                                                                                              \
@@ -814,7 +794,7 @@ static const char *search_path(void) {
 
 /* `path`: where `file` is found, or `file` itself when it has a slash or is nowhere. `moves`: in another directory, perhaps. */
 #define SEARCHED(path, file, moves)                                                                                     \
-  const char *path = file, *along = !strchr(file, '/') && on() ? search_path() : "";                            \
+  const char *path = file, *along = !strchr(file, '/') && on() ? search_path(environ) : "";                            \
   char place[strlen(along) + strlen(file) + 3];                                                                          \
   if (*along && !(path = search(along, file, place, sizeof place, moves))) path = file
 

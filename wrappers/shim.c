@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "protocol.h"
 #include "request.h"
 
@@ -38,51 +39,6 @@ static dev_t self_dev;
 static ino_t self_ino;
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
-
-struct buffer {
-  unsigned char *bytes;
-  size_t length, room;
-};
-
-static int append(struct buffer *b, const void *bytes, size_t length) {
-  if (b->length + length > b->room) {
-    size_t room = b->room ? b->room : 8192;
-    while (room < b->length + length) room *= 2;
-    unsigned char *grown = realloc(b->bytes, room);
-    if (!grown) return -1;
-    b->bytes = grown;
-    b->room = room;
-  }
-  memcpy(b->bytes + b->length, bytes, length);
-  b->length += length;
-  return 0;
-}
-
-static void put32(unsigned char *at, uint32_t v) {
-  at[0] = v;
-  at[1] = v >> 8;
-  at[2] = v >> 16;
-  at[3] = v >> 24;
-}
-
-static uint32_t get32(const unsigned char *at) {
-  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static int field(struct buffer *b, int tag, const void *bytes, size_t length) {
-  unsigned char head[5];
-  head[0] = tag;
-  put32(head + 1, length);
-  return append(b, head, 5) || append(b, bytes, length);
-}
-
-static int field_text(struct buffer *b, int tag, const char *text) { return field(b, tag, text, strlen(text)); }
-
-static int field_number(struct buffer *b, int tag, uint32_t v) {
-  unsigned char bytes[4];
-  put32(bytes, v);
-  return field(b, tag, bytes, 4);
-}
 
 static int write_all(int fd, const void *bytes, size_t length) {
   const char *at = bytes;
@@ -302,26 +258,7 @@ static const char *unusual_process(void) {
   return narrow_limit();
 }
 
-static int interposed(void) {
-  const char *v = getenv("LD_PRELOAD");
-  return v && strstr(v, "gg-interpose") != NULL;
-}
-
-static int add_surroundings(struct buffer *b) {
-  char cwd[PATH_MAX];
-  if (!getcwd(cwd, sizeof cwd)) return -1;
-  int bad = field_text(b, GG_FIELD_CWD, cwd);
-  for (char **e = environ; *e; e++)
-    if (matters(*e)) bad |= field_text(b, GG_FIELD_ENV, *e);
-  mode_t mask = umask(0);
-  umask(mask);
-  bad |= field_number(b, GG_FIELD_UMASK, mask);
-  bad |= field_number(b, GG_FIELD_PID, getpid());
-  bad |= field_number(b, GG_FIELD_TTY, (isatty(0) ? 1 : 0) | (isatty(1) ? 2 : 0) | (isatty(2) ? 4 : 0));
-  bad |= field_number(b, GG_FIELD_INTERPOSED, interposed());
-  bad |= field_number(b, GG_FIELD_STACK, stack_kilobytes());
-  return bad;
-}
+static uint32_t terminals(void) { return (isatty(0) ? 1 : 0) | (isatty(1) ? 2 : 0) | (isatty(2) ? 4 : 0); }
 
 struct answer {
   unsigned char *body;
@@ -360,7 +297,7 @@ static int kind_is(const struct answer *a, const char *kind) {
 }
 
 /* Sends a request and reads the answer; a connection that breaks is tried once more. */
-static int ask(const struct buffer *request, struct answer *a) {
+static int ask(const struct frame *request, struct answer *a) {
   struct places p;
   if (find_places(&p)) return -1;
   for (int attempt = 0; attempt < 2; attempt++) {
@@ -382,15 +319,7 @@ static int ask(const struct buffer *request, struct answer *a) {
 
 static int is_shim(const char *path, const struct stat *st) {
   if (st->st_dev == self_dev && st->st_ino == self_ino) return 1;
-  /* Another build of the shim, or a script of the package that leads to one. */
-  char neighbour[PATH_MAX];
-  const char *slash = strrchr(path, '/');
-  if (!slash) return 0;
-  struct stat other;
-  int n = snprintf(neighbour, sizeof neighbour, "%.*s/gg-shim", (int)(slash - path), path);
-  if (n > 0 && (size_t)n < sizeof neighbour && stat(neighbour, &other) == 0) return 1;
-  n = snprintf(neighbour, sizeof neighbour, "%.*s/../gg-shim", (int)(slash - path), path);
-  return n > 0 && (size_t)n < sizeof neighbour && stat(neighbour, &other) == 0;
+  return is_beside_shim(path);
 }
 
 static int find_real(const char *tool, char *out, size_t room) {
@@ -464,19 +393,9 @@ static void spare_foreign(const char *path) {
   if (self >= 0) close(self);
   /* e_ident[EI_CLASS]; e_machine. */
   if (!elf || (theirs[4] == ours[4] && memcmp(theirs + 18, ours + 18, 2) == 0)) return;
-  char *kept = malloc(strlen(preload) + 1), *end = kept;
+  char *kept = malloc(strlen(preload) + 1);
   if (!kept) return;
-  for (const char *at = preload; *at;) {
-    size_t part = strcspn(at, ": ");
-    if (part && !memmem(at, part, "gg-interpose", 12)) {
-      if (end != kept) *end++ = ':';
-      end = mempcpy(end, at, part);
-    }
-    at += part;
-    if (*at) at++;
-  }
-  *end = 0;
-  if (end == kept) unsetenv("LD_PRELOAD");
+  if (preload_without(kept, preload, "gg-interpose") == kept) unsetenv("LD_PRELOAD");
   else setenv("LD_PRELOAD", kept, 1);
   free(kept);
 }
@@ -512,13 +431,6 @@ static int obey_exit(const struct answer *a) {
   return a->exit_code;
 }
 
-static int begin(struct buffer *b, const char *kind) {
-  unsigned char head[8] = GG_FRAME_MAGIC;
-  return append(b, head, 8) || field_text(b, GG_FIELD_REQUEST_KIND, kind);
-}
-
-static void finish(struct buffer *b) { put32(b->bytes + 4, b->length - 8); }
-
 /* ---- the three programs ------------------------------------------------------------------------------------------ */
 
 /* `named`: called as gg-cc or the like. */
@@ -544,16 +456,14 @@ static int as_tool(const char *tool, char **argv, int named) {
   int answered = set("GG_ANSWERED") != NULL;
   unsetenv("GG_ANSWERED");
   if (answered || (mode && strcmp(mode, "off") == 0)) return run_real(real, argv);
-  struct buffer request = {0};
+  struct frame request = begin_frame("call");
   struct answer answer;
-  int bad = begin(&request, "call");
-  for (char **a = argv; *a; a++) bad |= field_text(&request, GG_FIELD_ARG, *a);
-  bad |= field_text(&request, GG_FIELD_TOOL, tool);
-  bad |= field_text(&request, GG_FIELD_REAL, real);
-  if (unusual) bad |= field_text(&request, GG_FIELD_UNUSUAL, unusual);
-  bad |= add_surroundings(&request);
-  if (bad || request.length > GG_BODY_BYTES_MAX) return run_real(real, argv);
-  finish(&request);
+  for (char **a = argv; *a; a++) put_text(&request, GG_FIELD_ARG, *a);
+  put_text(&request, GG_FIELD_TOOL, tool);
+  put_text(&request, GG_FIELD_REAL, real);
+  if (unusual) put_text(&request, GG_FIELD_UNUSUAL, unusual);
+  put_surroundings(&request, environ, terminals());
+  if (end_frame(&request)) return run_real(real, argv);
   if (ask(&request, &answer)) return run_real(real, argv);
   if (kind_is(&answer, "exit")) return obey_exit(&answer);
   if (answer.real_length > 0 && answer.real_length < sizeof real) {
@@ -587,12 +497,11 @@ static int as_interpreter(int argc, char **argv) {
     return 127;
   }
   if (still_placeholder(path)) {
-    struct buffer request = {0};
+    struct frame request = begin_frame("open");
     struct answer answer;
-    if (!begin(&request, "open") && !field_text(&request, GG_FIELD_PATH, path) && !add_surroundings(&request)) {
-      finish(&request);
-      ask(&request, &answer);
-    }
+    put_text(&request, GG_FIELD_PATH, path);
+    put_surroundings(&request, environ, terminals());
+    if (end_frame(&request) == 0) ask(&request, &answer);
     if (still_placeholder(path) || access(path, F_OK) != 0) {
       say(argv[1], ": cannot be forced; 'gg force' tells why", "");
       return 126;
