@@ -301,14 +301,15 @@ export class Calls {
         // Not while the value of a placeholder that stands there is on its way.
         const errno = await this.#p.forcer.withPath(dest, async () => {
           if (gone()) return undefined;
-          const keeps = keepsFile(frozen[i]!.planned, dest);
+          const stat = tryStat(dest);
+          const keeps = keepsFile(frozen[i]!.planned, stat);
           if (!keeps) unlinkOtherName(dest);
           const error = await this.#p.place({
             source,
             dest,
-            mode: modeOf(output, dest, request.umask),
+            mode: modeOf(output, stat, request.umask),
             mtimeNs: -1n,
-            sameInode: keeps && tryStat(dest)?.size === 0,
+            sameInode: keeps && stat?.size === 0,
           });
           if (error === 0) this.#p.journal.settle(dest);
           return error;
@@ -364,8 +365,9 @@ export class Calls {
               sides,
               watched: request.interposed,
             });
-            const mode = modeOf(output, path, request.umask);
-            if (keepsFile(f.planned, path)) writeThrough(path, bytes, mode);
+            const stat = tryStat(path);
+            const mode = modeOf(output, stat, request.umask);
+            if (keepsFile(f.planned, stat)) writeThrough(path, bytes, mode);
             else write(path, bytes, mode);
             return false;
           });

@@ -1,5 +1,14 @@
 // How tools leave their outputs: which file stays the same one, what mode it gets, whether it can be made at all.
-import { accessSync, chmodSync, constants, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { PlannedOutput, PlannedThunk } from '../models/model.ts';
 import { tryLstatNs, tryStat } from '../store/stat.ts';
@@ -7,9 +16,8 @@ import { tryLstatNs, tryStat } from '../store/stat.ts';
 /** Of temporary names. */
 let serial = 0;
 
-/** The mode the tool would give: its own for a new file, the file's for one it writes into. */
-export function modeOf(output: PlannedOutput, path: string, umask: number): number {
-  const stat = tryStat(path);
+/** The mode the tool would give, `stat` being of what stands there: its own for a new file, the file's for one it writes into. */
+export function modeOf(output: PlannedOutput, stat: Stats | undefined, umask: number): number {
   if (output.mode === undefined) return stat ? stat.mode & 0o7777 : 0o666 & ~umask;
   if (stat?.size === 0) return (stat.mode & 0o7777) | (output.mode & 0o111 & ~umask);
   return output.mode & ~umask;
@@ -19,11 +27,11 @@ export function modeOf(output: PlannedOutput, path: string, umask: number): numb
  * Assemblers and linkers remove what stands at their output's place, unless it is empty or a link to nothing; compilers'
  * texts, archivers and in-place tools write into it. Source: bfd_open_file in binutils.
  */
-export function keepsFile(planned: PlannedThunk, path: string): boolean {
+export function keepsFile(planned: PlannedThunk, stat: Stats | undefined): boolean {
   const [output] = planned.outputs;
   const inPlace = planned.stage === 'other' && output?.from !== undefined;
   if (planned.stage === 'archive' || inPlace || output?.form === 'text' || output?.into === true) return true;
-  return (tryStat(path)?.size ?? 0) === 0;
+  return (stat?.size ?? 0) === 0;
 }
 
 export function unlinkOtherName(path: string): void {
@@ -36,7 +44,7 @@ export function canCreate(planned: PlannedThunk, path: string): boolean {
   if (stat && !stat.isFile()) return false;
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
-    if (stat && keepsFile(planned, path)) accessSync(path, constants.W_OK);
+    if (stat && keepsFile(planned, stat)) accessSync(path, constants.W_OK);
     return true;
   } catch {
     return false;
