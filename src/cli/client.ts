@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { runtimePaths } from '../native/paths.ts';
+import { isOwnSocket, runtimePaths } from '../native/paths.ts';
 import type { FromServer, ToServer } from '../session/messages.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader } from '../session/protocol.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -89,7 +89,10 @@ export class Client {
 
 /** @returns undefined when no server runs. */
 export async function connectIfRunning(): Promise<Client | undefined> {
-  const { socketPath } = runtimePaths(process.env, process.getuid?.() ?? 0);
+  const uid = process.getuid?.() ?? 0;
+  const { socketPath } = runtimePaths(process.env, uid);
+  // Credentials go over this connection.
+  if (!isOwnSocket(socketPath, uid)) return undefined;
   return new Promise((resolve) => {
     const socket = connect(socketPath);
     socket.once('connect', () => {
