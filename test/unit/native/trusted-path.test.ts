@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { runtimePaths } from '../../../src/native/paths.ts';
+import { runtimePaths } from '../../../src/wire/runtime-paths.ts';
 import { distrust, ownDirectory, removeForeign, UntrustedPath } from '../../../src/native/trusted-path.ts';
 
 const uid = process.getuid!();
@@ -111,7 +111,7 @@ test('a place that is not to be believed is passed over for the next', () => {
     [
       '--input-type=module',
       '-e',
-      `const { runtimePaths } = await import(${JSON.stringify(new URL('../../../src/native/paths.ts', import.meta.url).href)});
+      `const { runtimePaths } = await import(${JSON.stringify(new URL('../../../src/wire/runtime-paths.ts', import.meta.url).href)});
        console.log(runtimePaths(process.env, ${uid}).stateDir);`,
     ],
     { env: { PATH: process.env['PATH'], ...env }, encoding: 'utf8' },
