@@ -1,6 +1,6 @@
 // The command line. Options of ours stand before the wrapped command; everything behind it belongs to that command.
 import yargs from 'yargs';
-import { UntrustedPath } from '../native/trusted-path.ts';
+import { UntrustedPath } from '../base/trusted-path.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 import { type Flags, loadSettings, SETTINGS } from '../settings/table.ts';
 import { VERSION } from '../settings/version.ts';

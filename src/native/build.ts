@@ -17,8 +17,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { tryStat } from '../base/stat.ts';
+import { ownDirectory } from '../base/trusted-path.ts';
 import { OWN_NAMES, shimNames } from '../models/tools.ts';
-import { ownDirectory } from './trusted-path.ts';
 
 export interface NativeOptions {
   readonly stateDir: string;

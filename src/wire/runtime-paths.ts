@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROTOCOL_VERSION } from './shim-frames.ts';
 import { tryLstat } from '../base/stat.ts';
-import { distrust, ownDirectory, removeForeign, UntrustedPath } from '../native/trusted-path.ts';
+import { distrust, ownDirectory, removeForeign, UntrustedPath } from '../base/trusted-path.ts';
 
 export interface RuntimePaths {
   readonly stateDir: string;

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runtimePaths } from '../../../src/wire/runtime-paths.ts';
-import { distrust, ownDirectory, removeForeign, UntrustedPath } from '../../../src/native/trusted-path.ts';
+import { distrust, ownDirectory, removeForeign, UntrustedPath } from '../../../src/base/trusted-path.ts';
 
 const uid = process.getuid!();
 const isRoot = uid === 0;

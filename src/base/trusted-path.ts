@@ -2,7 +2,7 @@
 // wrappers/trusted.h.
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { tryLstat } from '../base/stat.ts';
+import { tryLstat } from './stat.ts';
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
