@@ -2,17 +2,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CostMeter } from '../src/engine/cost.ts';
-import type { Invoker } from '../src/engine/invoker.ts';
-import { LambdaEngine } from '../src/engine/lambda.ts';
-import { TwinEngine } from '../src/engine/racing.ts';
-import { Ramp, type RampOptions } from '../src/engine/ramp.ts';
-import { RemoteHealth } from '../src/engine/remote-health.ts';
-import { Uploads } from '../src/engine/uploads.ts';
+import { CostMeter } from '../src/engine/cloud/cost.ts';
+import type { Invoker } from '../src/engine/lambda/invoker.ts';
+import { LambdaEngine } from '../src/engine/lambda/lambda-engine.ts';
+import { TwinEngine } from '../src/engine/layers/racing.ts';
+import { Ramp, type RampOptions } from '../src/engine/cloud/ramp.ts';
+import { RemoteHealth } from '../src/engine/cloud/health.ts';
+import { Uploads } from '../src/engine/cloud/uploads.ts';
 import { Reductor, type ReductorHost } from '../src/force/reductor.ts';
 import { nameValue, type ObjectName } from '../src/ir/name.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../src/ir/thunk.ts';
-import { LocalStore } from '../src/store/local.ts';
+import { LocalStore } from '../src/store/local/local.ts';
 import { WORKER_PROTOCOL, type WorkRequest, type WorkResponse } from '../src/worker/messages.ts';
 import { MemoryRemote } from '../test/unit/engine/memory-remote.ts';
 

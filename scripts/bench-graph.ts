@@ -6,8 +6,8 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { outputRef } from '../src/ir/name.ts';
-import { boundHeapGrowth, SERVER_NODE_FLAGS } from '../src/native/server-flags.ts';
-import { LocalStore } from '../src/store/local.ts';
+import { boundHeapGrowth, SERVER_NODE_FLAGS } from '../src/wire/server-flags.ts';
+import { LocalStore } from '../src/store/local/local.ts';
 import { FakeEngine, makeReductor, makeThunk } from '../test/unit/force/fake-engine.ts';
 
 const CASES = [

@@ -4,11 +4,11 @@
 import { fork } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { awsInvoker } from '../src/engine/aws-invoker.ts';
-import type { Invoker } from '../src/engine/invoker.ts';
+import { awsInvoker } from '../src/engine/lambda/aws-invoker.ts';
+import type { Invoker } from '../src/engine/lambda/invoker.ts';
 import { outputRef } from '../src/ir/name.ts';
-import { boundHeapGrowth, SERVER_NODE_FLAGS } from '../src/native/server-flags.ts';
-import type { LocalStore } from '../src/store/local.ts';
+import { boundHeapGrowth, SERVER_NODE_FLAGS } from '../src/wire/server-flags.ts';
+import type { LocalStore } from '../src/store/local/local.ts';
 import { answerOf, benchEngine, MACHINE, putThunk, thunkOf, tidyStore } from './bench-cloud.ts';
 
 const BILLING = { billedMs: 1, memoryMb: 1769, memoryUsedMb: 1, initMs: 0, exact: true };

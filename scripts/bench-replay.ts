@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type ObjectName, outputRef } from '../src/ir/name.ts';
 import type { ThunkInput } from '../src/ir/thunk.ts';
-import type { LocalStore } from '../src/store/local.ts';
+import type { LocalStore } from '../src/store/local/local.ts';
 import type { WorkRequest } from '../src/worker/messages.ts';
 import { JumpingClock, SimulatedLambda } from '../test/emulators/lambda/simulated.ts';
 import { answerOf, benchEngine, MACHINE, putThunk, thunkOf, tidyStore } from './bench-cloud.ts';

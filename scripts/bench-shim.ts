@@ -6,8 +6,8 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { runtimePaths } from '../src/native/paths.ts';
-import { encodeFrame, FIELD, FrameReader } from '../src/session/protocol.ts';
+import { runtimePaths } from '../src/wire/runtime-paths.ts';
+import { encodeFrame, FIELD, FrameReader } from '../src/wire/shim-frames.ts';
 
 const CALLS = 1000;
 

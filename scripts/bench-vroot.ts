@@ -16,13 +16,13 @@ import type { ObjectName } from '../src/ir/name.ts';
 import { encodeThunk } from '../src/ir/thunk.ts';
 import { ensureNative, VROOT_LIBRARY } from '../src/native/build.ts';
 import type { QueryRunner } from '../src/scan/scanner.ts';
-import { DigestCache } from '../src/store/digest-cache.ts';
+import { DigestCache } from '../src/store/local/digest-cache.ts';
 import { captureToolchain } from '../src/toolchain/capture.ts';
 import { Toolchains } from '../src/toolchain/toolchain.ts';
-import { BlobCache } from '../src/worker/blob-cache.ts';
-import { checkItem, commandOf, environmentOf, layOut } from '../src/worker/layout.ts';
-import { Slots } from '../src/worker/slots.ts';
-import { createLog } from '../src/worker/vroot-log.ts';
+import { BlobCache } from '../src/worker/blobs/blob-cache.ts';
+import { checkItem, commandOf, environmentOf, layOut } from '../src/worker/run/layout.ts';
+import { Slots } from '../src/worker/run/slots.ts';
+import { createLog } from '../src/wire/vroot-log.ts';
 
 const PATH = '/usr/bin:/bin';
 const UNITS = [

@@ -8,7 +8,7 @@ import { buildWorker } from './build-worker.ts';
 const STALE_HOURS = 24;
 
 await build({
-  entryPoints: { gg: 'src/cli/gg.ts', 'gg-server': 'src/cli/gg-server.ts' },
+  entryPoints: { gg: 'src/cli/main.ts', 'gg-server': 'src/server/main.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,

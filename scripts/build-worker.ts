@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 
 export async function buildWorker(outfile: string): Promise<void> {
   await build({
-    entryPoints: ['src/worker/handler.ts'],
+    entryPoints: ['src/worker/runtime/handler.ts'],
     absWorkingDir: new URL('..', import.meta.url).pathname,
     outfile,
     bundle: true,

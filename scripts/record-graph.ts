@@ -7,8 +7,8 @@ import { join, relative, resolve } from 'node:path';
 import { visitGraph } from '../src/ir/graph.ts';
 import { baseName, isThunk, isValue, type ObjectName, sizeOf, tagOf } from '../src/ir/name.ts';
 import { decodeThunk, type Thunk, thunkDeps } from '../src/ir/thunk.ts';
-import type { HistoryRecord } from '../src/session/history.ts';
-import { LocalStore } from '../src/store/local.ts';
+import type { HistoryRecord } from '../src/tree/history.ts';
+import { LocalStore } from '../src/store/local/local.ts';
 import { encodeGraph, type RecordedGraph, type RecordedThunk } from './graph-file.ts';
 
 interface Ran {

@@ -1,4 +1,4 @@
-/* The constants of src/session/protocol.ts, which describes the frames; a unit test compares the two. */
+/* The constants of src/wire/shim-frames.ts, which describes the frames; a unit test compares the two. */
 #ifndef GG_PROTOCOL_H
 #define GG_PROTOCOL_H
 

@@ -114,7 +114,7 @@ static inline const char *narrow_limit(void) {
   return NULL;
 }
 
-/* Kilobytes of stack a compiler called here would have; src/session/stack-limit.ts compares them with the server's. gcc raises
+/* Kilobytes of stack a compiler called here would have; src/caller/stack-limit.ts compares them with the server's. gcc raises
  * its limit to 64 MB where it may. */
 static inline uint32_t stack_kilobytes(void) {
   const rlim_t wanted = (rlim_t)64 << 20;

@@ -1,5 +1,5 @@
 /* The spawner: starts processes and puts files in place for the session server, which is fat and must not fork, and which
- * cannot set a nanosecond. src/worker/spawner-protocol.ts describes what travels over its stdin and stdout. */
+ * cannot set a nanosecond. src/wire/spawner-frames.ts describes what travels over its stdin and stdout. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

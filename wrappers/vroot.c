@@ -52,7 +52,7 @@
 #define HEAD_BYTES 4096
 #define COMMAND_BYTES 16384
 
-/* worker/vroot-log.ts reads this. Notes follow at byte 64: kind, absolute name below the root, NUL. */
+/* wire/vroot-log.ts reads this. Notes follow at byte 64: kind, absolute name below the root, NUL. */
 struct log {
   _Atomic uint64_t used; /* bytes taken behind the head, also by notes that did not fit */
   _Atomic uint64_t size; /* of the file; set by who made it */

@@ -3,7 +3,7 @@ import type { OutputValue, Placement, RunDone, RunFailed } from '../engine/engin
 import type { ObjectName } from '../ir/name.ts';
 import type { Thunk } from '../ir/thunk.ts';
 import type { Reduction } from '../store/store.ts';
-import { unreachable } from './unreachable.ts';
+import { unreachable } from '../base/unreachable.ts';
 
 export type NodeState =
   /** needs other thunks first */

@@ -15,8 +15,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { tryStat } from '../store/stat.ts';
-import { OWN_NAMES, shimNames } from './names.ts';
+import { tryStat } from '../base/stat.ts';
+import { OWN_NAMES, shimNames } from '../models/tools.ts';
 
 export interface NativeOptions {
   readonly stateDir: string;

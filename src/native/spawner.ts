@@ -1,8 +1,8 @@
-// The server's side of wrappers/spawner.c (worker/spawner-protocol.ts describes the frames).
+// The server's side of wrappers/spawner.c (wire/spawner-frames.ts describes the frames).
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { ProcessRunner, RunRequest, RunResult } from '../engine/process-runner.ts';
-import { NO_ROOT, OP, PLACE_FLAG } from '../worker/spawner-protocol.ts';
-import type { PlaceRequest } from '../writeback/writeback.ts';
+import type { ProcessRunner, RunRequest, RunResult } from '../base/process-runner.ts';
+import { NO_ROOT, OP, PLACE_FLAG } from '../wire/spawner-frames.ts';
+import type { PlaceRequest } from '../tree/write-back.ts';
 
 class Body {
   readonly #parts: Buffer[] = [];

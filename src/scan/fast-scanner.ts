@@ -1,13 +1,13 @@
 // The scanner that reads directives itself and remembers everything: tens of times faster than asking the compiler, and
 // exact; what it cannot decide goes to the fallback, counted.
 import { setImmediate } from 'node:timers';
-import { findForAssembler, scanAssembler } from './assembler.ts';
-import { Bases } from './base.ts';
-import { Conditions, OpenQuestion } from './conditions.ts';
-import { type Config, ConfigError, Configs } from './config.ts';
-import { Definitions } from './expander.ts';
-import { planScan, type ScanPlan } from './flags.ts';
-import { Programs } from './programs.ts';
+import { findForAssembler, scanAssembler } from './walk/assembler.ts';
+import { Bases } from './macros/predefined.ts';
+import { Conditions, OpenQuestion } from './macros/conditions.ts';
+import { type Config, ConfigError, Configs } from './compiler/config.ts';
+import { Definitions } from './macros/expander.ts';
+import { planScan, type ScanPlan } from './compiler/flags.ts';
+import { Programs } from './walk/programs.ts';
 import type {
   QueryRunner,
   ScanFound,
@@ -16,15 +16,15 @@ import type {
   ScanRequest,
   ScanResult,
 } from './scanner.ts';
-import { absentOf, absolutePath, type Entry, Search, wayOf } from './search.ts';
-import { Snapshot } from './snapshot.ts';
+import { absentOf, absolutePath, type Entry, Search, wayOf } from './walk/search.ts';
+import { Snapshot } from './memory/snapshot.ts';
 import { Stop } from './stop.ts';
-import { Symbols } from './symbols.ts';
-import { Tree } from './tree.ts';
-import { type Clock, Unit } from './unit.ts';
-import { memoKey, UnitMemo } from './unit-memo.ts';
-import { isBelow, PACKAGE_ROOTS } from './watching.ts';
-import { Workspace } from './workspace.ts';
+import { Symbols } from './text/symbols.ts';
+import { Tree } from './disk/tree.ts';
+import { type Clock, Unit } from './walk/unit.ts';
+import { memoKey, UnitMemo } from './memory/unit-memo.ts';
+import { isBelow, PACKAGE_ROOTS } from './disk/watching.ts';
+import { Workspace } from './macros/workspace.ts';
 
 export interface FastScannerOptions {
   readonly query: QueryRunner;

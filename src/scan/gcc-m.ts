@@ -2,12 +2,12 @@
 // the fast scanner hands over to it what it cannot decide. It remembers no unit. The names that would shadow what was found
 // (`absent`) are more than the compiler looked for, never fewer, but for those that hide behind macros; see shadowing.ts.
 import { statSync } from 'node:fs';
-import { assemblerDirs, findForAssembler, scanAssembler } from './assembler.ts';
-import { type Marks, marksOf } from './marks.ts';
-import { readFileOrUndefined } from './read-file.ts';
+import { assemblerDirs, findForAssembler, scanAssembler } from './walk/assembler.ts';
+import { type Marks, marksOf } from './text/file-facts.ts';
+import { readFileOrUndefined } from '../base/read-file.ts';
 import type { QueryRunner, Scanner, ScanRequest, ScanResult } from './scanner.ts';
-import { absolutePath } from './search.ts';
-import { type SearchOrder, type Spellings, searchOrderOf, shadowing, spellingsOf } from './shadowing.ts';
+import { absolutePath } from './walk/search.ts';
+import { type SearchOrder, type Spellings, searchOrderOf, shadowing, spellingsOf } from './walk/shadowing.ts';
 
 /** The words behind the first colon of make rules as gcc writes them, unquoted. @returns undefined for anything else. */
 export function parseRule(text: string): string[] | undefined {

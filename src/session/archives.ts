@@ -5,14 +5,14 @@
 // Format: "!<arch>\n", then members: 60 bytes head (name 16, date 12, uid 6, gid 6, mode 8, size 10, "`\n"), the bytes, "\n"
 // to an even length. Source: ar(5).
 import { chmodSync, closeSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import type { ProcessRunner } from '../engine/process-runner.ts';
+import type { ProcessRunner } from '../base/process-runner.ts';
 import { type ForceNode, outputOf } from '../force/node.ts';
 import { baseName, type ObjectRef, tagOf } from '../ir/name.ts';
 import { mayBePlaceholder, readPlaceholder, SIZE_BY_FORM } from '../ir/placeholder.ts';
-import { readHead } from '../store/head.ts';
-import type { LocalStore } from '../store/local.ts';
-import { tryStat, tryStatNs } from '../store/stat.ts';
-import { ESTALE, type Placer } from '../writeback/writeback.ts';
+import { readHead } from '../base/head.ts';
+import type { LocalStore } from '../store/local/local.ts';
+import { tryStat, tryStatNs } from '../base/stat.ts';
+import { ESTALE, type Placer } from '../tree/write-back.ts';
 import type { Forcer } from './forcer.ts';
 
 const MAGIC = '!<arch>\n';

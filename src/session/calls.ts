@@ -8,24 +8,29 @@ import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
 import { decodeThunk } from '../ir/thunk.ts';
 import { type Bypass, bypass, type Call, type Plan, type PlannedThunk } from '../models/model.ts';
 import { modelFor } from '../models/registry.ts';
-import { isBelow } from '../scan/watching.ts';
-import type { LocalStore } from '../store/local.ts';
-import { tryStat } from '../store/stat.ts';
+import { isBelow } from '../scan/disk/watching.ts';
+import type { LocalStore } from '../store/local/local.ts';
+import { tryStat } from '../base/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError } from '../toolchain/toolchain.ts';
-import type { Placer } from '../writeback/writeback.ts';
-import { type Ancestry, ancestryOf, ancestryOfTool, compilerCacheAt } from './ancestry.ts';
-import { type CallRequest, commandText, searchPathWithout, withAbsolutePath } from './call-request.ts';
+import type { Placer } from '../tree/write-back.ts';
+import { type Ancestry, ancestryOf, ancestryOfTool, compilerCacheAt } from '../caller/ancestry.ts';
+import {
+  type CallRequest,
+  commandText,
+  searchPathWithout,
+  withAbsolutePath,
+} from '../caller/call-request.ts';
 import type { Contexts } from './context.ts';
 import type { Forcer } from './forcer.ts';
 import type { Freezer, Frozen } from './freezer.ts';
-import type { History } from './history.ts';
-import type { Journal } from './journal.ts';
-import { keepsFile, modeOf, unlinkOtherName, write, writeThrough } from './output-files.ts';
+import type { History } from '../tree/history.ts';
+import type { Journal } from '../tree/journal.ts';
+import { keepsFile, modeOf, unlinkOtherName, write, writeThrough } from '../tree/output-files.ts';
 import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
-import { hasOtherStack } from './stack-limit.ts';
-import { absolute, placeholderAt } from './tree.ts';
+import { hasOtherStack } from '../caller/stack-limit.ts';
+import { absolute, placeholderAt } from '../tree/placeholder-at.ts';
 
 export type Answer =
   | { readonly kind: 'run' }

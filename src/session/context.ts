@@ -4,13 +4,13 @@ import { baseName } from '../ir/name.ts';
 import { decodeThunk } from '../ir/thunk.ts';
 import type { FileStat, ModelContext } from '../models/model.ts';
 import type { QueryRunner, Scanner, ScanRequest, ScanResult } from '../scan/scanner.ts';
-import { tryStat } from '../store/stat.ts';
+import { tryStat } from '../base/stat.ts';
 import type { Store } from '../store/store.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
-import type { Journal } from './journal.ts';
-import { isProbePath } from './probes.ts';
+import type { Journal } from '../tree/journal.ts';
+import { isProbePath } from '../caller/probes.ts';
 import type { Scanned } from './self-check.ts';
-import { absolute, placeholderAt } from './tree.ts';
+import { absolute, placeholderAt } from '../tree/placeholder-at.ts';
 
 const READ_BYTES_MAX = 16 * 1024 * 1024;
 /** Answers of queries kept; a build has a few dozen flag sets. The oldest goes first. */

@@ -4,16 +4,16 @@ import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
 import { mayBePlaceholder } from '../ir/placeholder.ts';
-import { isBelow } from '../scan/watching.ts';
-import { tryLstat, tryStat } from '../store/stat.ts';
+import { isBelow } from '../scan/disk/watching.ts';
+import { tryLstat, tryStat } from '../base/stat.ts';
 import { placeholdersInArchive } from './archives.ts';
 import type { Forcer } from './forcer.ts';
-import type { History } from './history.ts';
-import type { Journal, Outstanding } from './journal.ts';
-import { removeLibtoolFiles } from './libtool.ts';
-import type { Moves } from './moves.ts';
+import type { History } from '../tree/history.ts';
+import type { Journal, Outstanding } from '../tree/journal.ts';
+import { removeLibtoolFiles } from '../tree/libtool.ts';
+import type { Moves } from './renames.ts';
 import type { Session } from './session.ts';
-import { placeholderAt } from './tree.ts';
+import { placeholderAt } from '../tree/placeholder-at.ts';
 
 export interface FinalizeParts {
   readonly journal: Journal;

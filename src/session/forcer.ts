@@ -5,16 +5,16 @@ import { type Failure, type ForceNode, outputOf } from '../force/node.ts';
 import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';
 import { baseName, type ObjectName, type ObjectRef, tagOf } from '../ir/name.ts';
-import type { LocalStore } from '../store/local.ts';
-import { tryLstat, tryStat } from '../store/stat.ts';
-import { type Placer, writeBack } from '../writeback/writeback.ts';
-import type { History } from './history.ts';
-import type { Journal, Outstanding } from './journal.ts';
-import { removeLibtoolFiles } from './libtool.ts';
-import { TAKEN_MAX } from './owed.ts';
+import type { LocalStore } from '../store/local/local.ts';
+import { tryLstat, tryStat } from '../base/stat.ts';
+import { type Placer, writeBack } from '../tree/write-back.ts';
+import type { History } from '../tree/history.ts';
+import type { Journal, Outstanding } from '../tree/journal.ts';
+import { removeLibtoolFiles } from '../tree/libtool.ts';
+import { TAKEN_MAX } from './unmade-outputs.ts';
 import { prefetchOwner } from './prefetch.ts';
 import type { Session } from './session.ts';
-import { placeholderAt } from './tree.ts';
+import { placeholderAt } from '../tree/placeholder-at.ts';
 
 export interface ForcerParts {
   readonly store: LocalStore;

@@ -6,17 +6,17 @@ import { type ObjectName, type ObjectRef, sizeOf } from '../ir/name.ts';
 import { mayBePlaceholder } from '../ir/placeholder.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';
 import { type Bypass, bypass, type Plan, type PlannedThunk } from '../models/model.ts';
-import type { DigestCache } from '../store/digest-cache.ts';
-import type { LocalStore } from '../store/local.ts';
+import type { DigestCache } from '../store/local/digest-cache.ts';
+import type { LocalStore } from '../store/local/local.ts';
 import type { Toolchains } from '../toolchain/toolchain.ts';
-import { type CallRequest, commandText } from './call-request.ts';
+import { type CallRequest, commandText } from '../caller/call-request.ts';
 import type { Forcer } from './forcer.ts';
-import type { Journal } from './journal.ts';
-import { mtimeClasses } from './mtime-classes.ts';
-import { canCreate } from './output-files.ts';
-import { isPackaged } from './packaged.ts';
+import type { Journal } from '../tree/journal.ts';
+import { mtimeClasses } from '../tree/mtime-classes.ts';
+import { canCreate } from '../tree/output-files.ts';
+import { isPackaged } from '../tree/system-files.ts';
 import type { Session } from './session.ts';
-import { absolute, placeholderAt } from './tree.ts';
+import { absolute, placeholderAt } from '../tree/placeholder-at.ts';
 
 /** Names of inputs remembered as kept; then they are looked up anew. */
 const KEPT_MAX = 100_000;

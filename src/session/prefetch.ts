@@ -3,9 +3,9 @@
 import { accessSync, constants } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type CallRequest, searchPathWithout } from './call-request.ts';
+import { type CallRequest, searchPathWithout } from '../caller/call-request.ts';
 import type { Calls } from './calls.ts';
-import type { ToServer } from './messages.ts';
+import type { ToServer } from '../wire/cli-messages.ts';
 import type { Session } from './session.ts';
 
 type Expected = Extract<ToServer, { op: 'prefetch' }>;

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Engine } from '../engine/engine.ts';
 import { type Counts, count, type Event, emptyCounts } from '../report/events.ts';
-import type { Taken } from './owed.ts';
+import type { Taken } from './unmade-outputs.ts';
 
 export interface SessionOptions {
   /** Where the user's command runs. */

@@ -1,6 +1,6 @@
 // Whether a tool is a program or a script. What a script reads (variables, files, other tools) is in no thunk.
-import { readHead } from '../store/head.ts';
-import { identityOf, tryStatNs } from '../store/stat.ts';
+import { readHead } from '../base/head.ts';
+import { identityOf, tryStatNs } from '../base/stat.ts';
 
 /** Tools remembered; a build has a dozen. The oldest goes first. */
 const TOOLS_MAX = 256;

@@ -5,7 +5,7 @@ import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ObjectName } from '../ir/name.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
-import { identityOf, tryStat, tryStatNs } from '../store/stat.ts';
+import { identityOf, tryStat, tryStatNs } from '../base/stat.ts';
 import { loaderView, looksLikeElf } from './elf.ts';
 import { isProgram } from './program.ts';
 

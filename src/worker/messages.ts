@@ -1,7 +1,7 @@
 // What a client sends a worker and what comes back. JSON; both sides refuse what they do not know.
 import type { ObjectName } from '../ir/name.ts';
-import type { PackHints } from '../store/packs.ts';
-import type { RemoteAddress } from '../store/remote.ts';
+import type { PackHints } from '../store/remote/packs/packs.ts';
+import type { RemoteAddress } from '../store/remote/remote.ts';
 
 export const WORKER_PROTOCOL = 2;
 

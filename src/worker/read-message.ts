@@ -2,8 +2,8 @@
 // side is believed.
 import { isThunk, nameThunk, type ObjectName, parseRef } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, type Thunk } from '../ir/thunk.ts';
-import type { PackHints } from '../store/packs.ts';
-import type { RemoteAddress } from '../store/remote.ts';
+import type { PackHints } from '../store/remote/packs/packs.ts';
+import type { RemoteAddress } from '../store/remote/remote.ts';
 import {
   WORKER_PROTOCOL,
   type WorkDone,

@@ -1,7 +1,7 @@
 // The remote store contract in memory: several stores share one service, as several machines share a bucket.
 import type { ObjectName } from '../../src/ir/name.ts';
-import { mismatch, readSource, writeVerified } from '../../src/store/blob-files.ts';
-import { nameLike, type PackHints } from '../../src/store/packs.ts';
+import { mismatch, readSource, writeVerified } from '../../src/store/remote/blob-files.ts';
+import { nameLike, type PackHints } from '../../src/store/remote/packs/packs.ts';
 import { decodeReduction, encodeReduction } from '../../src/store/reductions.ts';
 import {
   type BlobSource,
@@ -11,7 +11,7 @@ import {
   type RemoteOptions,
   type RemoteStore,
   type RemoteUse,
-} from '../../src/store/remote.ts';
+} from '../../src/store/remote/remote.ts';
 import type { Reduction } from '../../src/store/store.ts';
 
 export class MemoryService {

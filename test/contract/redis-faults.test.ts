@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@redis/client';
 import { nameValue } from '../../src/ir/name.ts';
-import { RedisStore, type RedisStoreOptions } from '../../src/store/redis.ts';
+import { RedisStore, type RedisStoreOptions } from '../../src/store/remote/redis/redis.ts';
 import { type RedisControl, redisMissing, startRedis } from '../emulators/redis/server.ts';
 import { randomBytesOf, reason } from './remote-store.ts';
 

@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import { createClient, RESP_TYPES } from '@redis/client';
-import { RedisStore } from '../../src/store/redis.ts';
+import { RedisStore } from '../../src/store/remote/redis/redis.ts';
 import { redisMissing, startRedis } from '../emulators/redis/server.ts';
 import { describeRemoteStore } from './remote-store.ts';
 

@@ -11,7 +11,7 @@ import {
   type RemoteErrorReason,
   type RemoteStore,
   type RemoteUse,
-} from '../../src/store/remote.ts';
+} from '../../src/store/remote/remote.ts';
 import type { Reduction } from '../../src/store/store.ts';
 import { seededRandom } from '../emulators/s3/faults.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { nameValue, type ObjectName } from '../../src/ir/name.ts';
-import { RemoteError } from '../../src/store/remote.ts';
-import type { RetryPolicy } from '../../src/store/retry.ts';
-import { S3Store, type S3StoreOptions } from '../../src/store/s3.ts';
+import { RemoteError } from '../../src/store/remote/remote.ts';
+import type { RetryPolicy } from '../../src/store/remote/retry.ts';
+import { S3Store, type S3StoreOptions } from '../../src/store/remote/s3/s3.ts';
 import { type S3Control, type S3Options, startS3, TEST_KEY } from '../emulators/s3/server.ts';
 import { randomBytesOf, reason } from './remote-store.ts';
 

@@ -1,4 +1,4 @@
-import { S3Store } from '../../src/store/s3.ts';
+import { S3Store } from '../../src/store/remote/s3/s3.ts';
 import { startS3, TEST_KEY } from '../emulators/s3/server.ts';
 import { describeRemoteStore } from './remote-store.ts';
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encodeFrame, FIELD } from '../../src/session/protocol.ts';
+import { encodeFrame, FIELD } from '../../src/wire/shim-frames.ts';
 import { Rig } from './rig.ts';
 
 const ROUNDS = 60;

@@ -8,7 +8,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeBody, encodeFrame, FIELD, FrameReader } from '../../src/session/protocol.ts';
+import { decodeBody, encodeFrame, FIELD, FrameReader } from '../../src/wire/shim-frames.ts';
 import { Rig } from './rig.ts';
 
 const COMMANDS = 6;

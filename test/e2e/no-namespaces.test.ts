@@ -10,8 +10,7 @@ import { noUnprivilegedUser, Rig, type Ran, toolLines } from './rig.ts';
 /** As in most containers: below another root the kernel refuses user namespaces. Runs "$@" at the same paths. */
 const BELOW_CHROOT =
   'd=$(mktemp -d); unshare -m --propagation private bash -c \'r=$1; shift; mount --rbind / "$r"; exec chroot "$r" env -C "$PWD" "$@"\' _ "$d"';
-const canChroot =
-  process.getuid?.() === 0 && spawnSync('bash', ['-c', `${BELOW_CHROOT} true`]).status === 0;
+const canChroot = process.getuid?.() === 0 && spawnSync('bash', ['-c', `${BELOW_CHROOT} true`]).status === 0;
 
 interface Place {
   readonly name: string;
@@ -113,7 +112,9 @@ for (const place of PLACES)
     });
 
     test('doctor names the road', () => {
-      const road = build(`${place.prefix}gg doctor`).out.split('\n').find((line) => line.includes('sandbox'));
+      const road = build(`${place.prefix}gg doctor`)
+        .out.split('\n')
+        .find((line) => line.includes('sandbox'));
       assert.match(road ?? '', place.virtual ? /virtual root/ : /namespaces/);
     });
   });

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const home = mkdtempSync(join(tmpdir(), 'gg-toolchain-'));
 after(() => rmSync(home, { recursive: true, force: true }));
-const gg = fileURLToPath(new URL('../../src/cli/gg.ts', import.meta.url));
+const gg = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 function run(...args: readonly string[]): {
   readonly code: number | null;

@@ -18,10 +18,10 @@ import type { ObjectName } from '../../src/ir/name.ts';
 import { captureToolchain } from '../../src/toolchain/capture.ts';
 import type { ToolchainManifest } from '../../src/toolchain/manifest.ts';
 import { Toolchains } from '../../src/toolchain/toolchain.ts';
-import { BlobCache } from '../../src/worker/blob-cache.ts';
-import { checkItem, commandOf, environmentOf, layOut } from '../../src/worker/layout.ts';
-import { Slots } from '../../src/worker/slots.ts';
-import { createLog, readLog } from '../../src/worker/vroot-log.ts';
+import { BlobCache } from '../../src/worker/blobs/blob-cache.ts';
+import { checkItem, commandOf, environmentOf, layOut } from '../../src/worker/run/layout.ts';
+import { Slots } from '../../src/worker/run/slots.ts';
+import { createLog, readLog } from '../../src/wire/vroot-log.ts';
 import { PATH, query, WorkerRig } from '../unit/worker/rig.ts';
 
 const strace = ['/usr/bin/strace', '/usr/local/bin/strace'].find((path) => existsSync(path));

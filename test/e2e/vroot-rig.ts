@@ -22,7 +22,7 @@ import { nameValue, type ObjectName } from '../../src/ir/name.ts';
 import { encodeThunk, type Thunk } from '../../src/ir/thunk.ts';
 import { ensureNative, VROOT_LIBRARY } from '../../src/native/build.ts';
 import type { QueryRunner } from '../../src/scan/scanner.ts';
-import { DigestCache } from '../../src/store/digest-cache.ts';
+import { DigestCache } from '../../src/store/local/digest-cache.ts';
 import { type Captured, captureToolchain } from '../../src/toolchain/capture.ts';
 import { Offers } from '../../src/toolchain/offers.ts';
 import { partOf } from '../../src/toolchain/parts.ts';

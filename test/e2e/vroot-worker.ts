@@ -3,9 +3,9 @@
 import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { BlobError } from '../../src/worker/blobs.ts';
+import { BlobError } from '../../src/worker/blobs/blobs.ts';
 import type { WorkRequest } from '../../src/worker/messages.ts';
-import { blobCacheOf, runItems } from '../../src/worker/run-items.ts';
+import { blobCacheOf, runItems } from '../../src/worker/run/run-items.ts';
 
 const [directory, remote] = process.argv.slice(2) as [string, string];
 /** Everything of one test run stays. */

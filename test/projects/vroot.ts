@@ -8,14 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { baseName, isThunk, isValue, type ObjectName, tagOf } from '../../src/ir/name.ts';
 import { decodeThunk, encodeThunk, type Thunk } from '../../src/ir/thunk.ts';
 import { ensureNative, VROOT_LIBRARY } from '../../src/native/build.ts';
-import { DigestCache } from '../../src/store/digest-cache.ts';
-import { LocalStore } from '../../src/store/local.ts';
+import { DigestCache } from '../../src/store/local/digest-cache.ts';
+import { LocalStore } from '../../src/store/local/local.ts';
 import { type Captured, captureToolchain } from '../../src/toolchain/capture.ts';
 import { Toolchains } from '../../src/toolchain/toolchain.ts';
-import { BlobError } from '../../src/worker/blobs.ts';
+import { BlobError } from '../../src/worker/blobs/blobs.ts';
 import { WORKER_PROTOCOL } from '../../src/worker/messages.ts';
-import { placeOf } from '../../src/worker/place-of.ts';
-import { blobCacheOf, runItems } from '../../src/worker/run-items.ts';
+import { placeOf } from '../../src/engine/cloud/may-leave.ts';
+import { blobCacheOf, runItems } from '../../src/worker/run/run-items.ts';
 import { query } from '../unit/worker/rig.ts';
 
 interface Place {

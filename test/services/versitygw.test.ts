@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { S3Store } from '../../src/store/s3.ts';
+import { S3Store } from '../../src/store/remote/s3/s3.ts';
 import { describeRemoteStore } from '../contract/remote-store.ts';
 
 const PROGRAM = process.env['GG_TEST_VERSITYGW'];

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { SETTINGS } from '../../src/cli/settings.ts';
-import { VERSION } from '../../src/cli/version.ts';
+import { SETTINGS } from '../../src/settings/table.ts';
+import { VERSION } from '../../src/settings/version.ts';
 
 const text = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const readme = text('README.md');

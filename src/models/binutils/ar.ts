@@ -3,7 +3,7 @@
 
 import type { Arg } from '../../ir/thunk.ts';
 import { type Bypass, bypass, type Call, type Model, type ModelContext, type Plan } from '../model.ts';
-import { absolute, asksVersion, binutilsEnvironment, filesAmong } from './common.ts';
+import { absolute, asksVersion, binutilsEnvironment, filesAmong } from '../common.ts';
 
 export interface ArCommand {
   /** d m p q r s t x */

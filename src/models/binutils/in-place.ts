@@ -2,7 +2,7 @@
 // the placeholder's value (`strip -o`: a new file made of it); on a real file the real tool runs at once.
 
 import type { Arg } from '../../ir/thunk.ts';
-import { checkOutput } from '../gcc/paths.ts';
+import { checkOutput } from '../paths.ts';
 import {
   type Bypass,
   type BypassReason,
@@ -14,7 +14,7 @@ import {
   type Plan,
   type PlannedOutput,
 } from '../model.ts';
-import { absolute, asksVersion, binutilsEnvironment, filesAmong } from './common.ts';
+import { absolute, asksVersion, binutilsEnvironment, filesAmong } from '../common.ts';
 
 export interface InPlaceTool {
   /** Options without a value, or with one joined. */

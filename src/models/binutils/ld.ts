@@ -2,7 +2,7 @@
 
 import type { Arg } from '../../ir/thunk.ts';
 import { type Bypass, bypass, type Call, type Model, type ModelContext, type Plan } from '../model.ts';
-import { absolute, asksVersion, binutilsEnvironment, filesAmong } from './common.ts';
+import { absolute, asksVersion, binutilsEnvironment, filesAmong } from '../common.ts';
 import { parseLd } from './ld-parse.ts';
 import { resolveLink } from './link-inputs.ts';
 

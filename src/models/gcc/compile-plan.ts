@@ -4,7 +4,7 @@ import type { Driver } from './driver.ts';
 import { thunkEnvironment } from './environment.ts';
 import { defaultOutput } from './names.ts';
 import type { Goal, Parsed, SourceWord } from './parse.ts';
-import { checkOutput, findClash, pathKey } from './paths.ts';
+import { checkOutput, findClash, pathKey } from '../paths.ts';
 import { assembles, planUnit, type Unit } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 

@@ -6,7 +6,7 @@ import { thunkEnvironment } from './environment.ts';
 import { findLinkerCommand } from './linker-command.ts';
 import { defaultOutput } from './names.ts';
 import type { Parsed } from './parse.ts';
-import { checkInput, checkOutput, findClash, pathKey } from './paths.ts';
+import { checkInput, checkOutput, findClash, pathKey } from '../paths.ts';
 import { assembles, planUnit, type Unit, usesLto } from './units.ts';
 import { OUTPUT_TAG, thunkArgs } from './words.ts';
 

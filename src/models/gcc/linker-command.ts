@@ -4,7 +4,7 @@ import { findCommand } from '../../driver/dry-run.ts';
 import { type Bypass, bypass, type Call, type ModelContext } from '../model.ts';
 import { queryEnvironment } from './environment.ts';
 import type { FlagWord, Parsed } from './parse.ts';
-import { absolute } from './paths.ts';
+import { absolute } from '../paths.ts';
 
 export interface LinkerCommand {
   readonly kind: 'command';

@@ -9,7 +9,7 @@ import {
 } from '../model.ts';
 import { checkEnvironment } from './environment.ts';
 import { type Parsed, parseGcc } from './parse.ts';
-import { absolute } from './paths.ts';
+import { absolute } from '../paths.ts';
 import { planGcc } from './plan.ts';
 import { expandResponseFiles } from './response.ts';
 import { scanSource } from './units.ts';

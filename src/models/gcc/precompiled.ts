@@ -3,7 +3,7 @@
 import type { ScanFound } from '../../scan/scanner.ts';
 import type { Call, ModelContext } from '../model.ts';
 import type { Parsed, SourceWord } from './parse.ts';
-import { absolute } from './paths.ts';
+import { absolute } from '../paths.ts';
 
 /** A precompiled header is taken before the first declaration only, so these limits leave room to spare. */
 const SYSTEM_HEADERS_LOOKED_AT = 32;

@@ -1,13 +1,13 @@
 // What compiling the sources of one call reads: the include scanner asked once per source, and the depfile that follows.
 import { randomBytes } from 'node:crypto';
 import { formatDepfile } from '../../scan/depfile.ts';
-import { marksOf } from '../../scan/marks.ts';
+import { marksOf } from '../../scan/text/file-facts.ts';
 import type { ScanFound, ScanResult } from '../../scan/scanner.ts';
 import { type Bypass, bypass, type Call, type ModelContext, type PlannedFile } from '../model.ts';
 import { scanEnvironment } from './environment.ts';
 import { defaultDepfile, depTargets } from './names.ts';
 import type { FlagWord, Parsed, SourceWord } from './parse.ts';
-import { absolute, checkInput, checkOutput } from './paths.ts';
+import { absolute, checkInput, checkOutput } from '../paths.ts';
 import { findPrecompiled } from './precompiled.ts';
 
 /** What one source's compilation reads. */

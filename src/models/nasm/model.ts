@@ -1,7 +1,7 @@
 // nasm: one ELF object from one source. Its depfile is an output of the thunk, for what nasm lists there differs by version.
 import { type Arg, CLOCK_UNUSED } from '../../ir/thunk.ts';
-import { absolute, filesAmong } from '../binutils/common.ts';
-import { checkInput, checkOutput } from '../gcc/paths.ts';
+import { absolute, filesAmong } from '../common.ts';
+import { checkInput, checkOutput } from '../paths.ts';
 import {
   type Bypass,
   bypass,

@@ -1,8 +1,8 @@
 // The stand-in itself, through the engine's own client: limits, errors, bills.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { awsInvoker } from '../../../src/engine/aws-invoker.ts';
-import type { InvokeEnd, Invoker } from '../../../src/engine/invoker.ts';
+import { awsInvoker } from '../../../src/engine/lambda/aws-invoker.ts';
+import type { InvokeEnd, Invoker } from '../../../src/engine/lambda/invoker.ts';
 import { EMULATOR_KEY, LambdaEmulator, type LambdaEmulatorOptions } from './server.ts';
 
 /** A function that does what its event says, through the Runtime API. */

@@ -1,7 +1,7 @@
 // Lambda as timers: no processes, no bytes moved, the service's rules kept (ramp, concurrency, cold starts, the way there and
 // back). Its clock is this process's CPU time, and jumps ahead when all only wait: hours are replayed in seconds, the
 // coordinator's own work counts in full, and what else the machine does counts for nothing.
-import type { InvokeEnd, InvokeOptions, Invoker } from '../../../src/engine/invoker.ts';
+import type { InvokeEnd, InvokeOptions, Invoker } from '../../../src/engine/lambda/invoker.ts';
 
 /** Turns of the event loop without anything happening before time jumps. */
 const IDLE_TURNS = 4;

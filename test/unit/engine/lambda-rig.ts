@@ -2,19 +2,19 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CostMeter } from '../../../src/engine/cost.ts';
+import { CostMeter } from '../../../src/engine/cloud/cost.ts';
 import type { Engine, Follower, ForceJob, RunOutcome } from '../../../src/engine/engine.ts';
-import type { InvokeEnd, Invoker } from '../../../src/engine/invoker.ts';
-import { LambdaEngine } from '../../../src/engine/lambda.ts';
-import { Ramp } from '../../../src/engine/ramp.ts';
-import { type Down, RemoteHealth } from '../../../src/engine/remote-health.ts';
-import { Uploads } from '../../../src/engine/uploads.ts';
+import type { InvokeEnd, Invoker } from '../../../src/engine/lambda/invoker.ts';
+import { LambdaEngine } from '../../../src/engine/lambda/lambda-engine.ts';
+import { Ramp } from '../../../src/engine/cloud/ramp.ts';
+import { type Down, RemoteHealth } from '../../../src/engine/cloud/health.ts';
+import { Uploads } from '../../../src/engine/cloud/uploads.ts';
 import { nameValue, type ObjectName, outputRef } from '../../../src/ir/name.ts';
 import { decodeThunk, encodeThunk, type Thunk } from '../../../src/ir/thunk.ts';
-import { LocalStore } from '../../../src/store/local.ts';
+import { LocalStore } from '../../../src/store/local/local.ts';
 import type { WorkDone, WorkFailed, WorkRequest } from '../../../src/worker/messages.ts';
-import type { RunItemsOptions } from '../../../src/worker/run-items.ts';
-import { Worker } from '../../../src/worker/worker.ts';
+import type { RunItemsOptions } from '../../../src/worker/run/run-items.ts';
+import { Worker } from '../../../src/worker/runtime/worker.ts';
 import { MemoryRemote } from './memory-remote.ts';
 
 export const BILLING = { billedMs: 100, memoryMb: 1769, memoryUsedMb: 80, initMs: 0, exact: true };

@@ -1,14 +1,14 @@
 // A remote store in memory, with faults on demand.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { nameValue, type ObjectName } from '../../../src/ir/name.ts';
-import type { PackHints } from '../../../src/store/packs.ts';
+import type { PackHints } from '../../../src/store/remote/packs/packs.ts';
 import {
   type BlobSource,
   type RemoteAddress,
   type RemoteCounters,
   RemoteError,
   type RemoteStore,
-} from '../../../src/store/remote.ts';
+} from '../../../src/store/remote/remote.ts';
 import type { Reduction } from '../../../src/store/store.ts';
 
 export class MemoryRemote implements RemoteStore {

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Engine, FollowerDone, ForceJob, RunDone, RunOutcome } from '../../../src/engine/engine.ts';
-import { failed } from '../../../src/engine/local.ts';
+import { failed } from '../../../src/engine/local/local.ts';
 import { reduceInputs } from '../../../src/ir/graph.ts';
 import { nameValue, type ObjectName, outputRef } from '../../../src/ir/name.ts';
 import { encodeThunk, type Thunk } from '../../../src/ir/thunk.ts';
-import { LocalStore } from '../../../src/store/local.ts';
+import { LocalStore } from '../../../src/store/local/local.ts';
 import { makeReductor, makeThunk } from './fake-engine.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gg-chain-'));

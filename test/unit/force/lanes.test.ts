@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Engine, ForceJob, RunOutcome } from '../../../src/engine/engine.ts';
-import { LimitedEngine } from '../../../src/engine/limited.ts';
-import { failed } from '../../../src/engine/local.ts';
+import { LimitedEngine } from '../../../src/engine/layers/limited.ts';
+import { failed } from '../../../src/engine/local/local.ts';
 import { outputRef } from '../../../src/ir/name.ts';
-import { LocalStore } from '../../../src/store/local.ts';
+import { LocalStore } from '../../../src/store/local/local.ts';
 import { makeReductor, makeThunk } from './fake-engine.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gg-lanes-'));

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { failed } from '../../../src/engine/local.ts';
+import { failed } from '../../../src/engine/local/local.ts';
 import { outputRef } from '../../../src/ir/name.ts';
-import { LocalStore } from '../../../src/store/local.ts';
+import { LocalStore } from '../../../src/store/local/local.ts';
 import { FakeEngine, makeReductor, makeThunk } from './fake-engine.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gg-reductor-'));

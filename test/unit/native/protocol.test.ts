@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MARK, MARK_WITHIN, SIZE_BY_FORM } from '../../../src/ir/placeholder.ts';
-import { runtimePaths } from '../../../src/native/paths.ts';
-import { SERVER_NODE_FLAGS } from '../../../src/native/server-flags.ts';
+import { runtimePaths } from '../../../src/wire/runtime-paths.ts';
+import { SERVER_NODE_FLAGS } from '../../../src/wire/server-flags.ts';
 import { Spawner } from '../../../src/native/spawner.ts';
 import {
   BODY_BYTES_MAX,
@@ -21,8 +21,8 @@ import {
   FrameReader,
   PROTOCOL_VERSION,
   ProtocolError,
-} from '../../../src/session/protocol.ts';
-import { ESTALE } from '../../../src/writeback/writeback.ts';
+} from '../../../src/wire/shim-frames.ts';
+import { ESTALE } from '../../../src/tree/write-back.ts';
 
 const wrappers = fileURLToPath(new URL('../../../wrappers', import.meta.url));
 const header = readFileSync(join(wrappers, 'protocol.h'), 'utf8');

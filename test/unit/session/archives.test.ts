@@ -17,8 +17,8 @@ import { type ObjectName, outputRef } from '../../../src/ir/name.ts';
 import { writePlaceholder, X86_64 } from '../../../src/ir/placeholder.ts';
 import { type HealParts, healArchive } from '../../../src/session/archives.ts';
 import type { Forcer } from '../../../src/session/forcer.ts';
-import { LocalStore } from '../../../src/store/local.ts';
-import { tryStatNs } from '../../../src/store/stat.ts';
+import { LocalStore } from '../../../src/store/local/local.ts';
+import { tryStatNs } from '../../../src/base/stat.ts';
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'gg-archives-')));
 after(() => rmSync(root, { recursive: true, force: true }));

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { absoluteSearchPath } from '../../../src/session/call-request.ts';
+import { absoluteSearchPath } from '../../../src/caller/call-request.ts';
 
 const cwd = realpathSync(mkdtempSync(join(tmpdir(), 'gg-path-')));
 after(() => rmSync(cwd, { recursive: true, force: true }));

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nameThunk, nameValue } from '../../../src/ir/name.ts';
-import { classifyRedis } from '../../../src/store/redis-errors.ts';
+import { classifyRedis } from '../../../src/store/remote/redis/redis-errors.ts';
 import { decodeReduction, encodeReduction } from '../../../src/store/reductions.ts';
-import { classifyS3 } from '../../../src/store/s3-errors.ts';
+import { classifyS3 } from '../../../src/store/remote/s3/s3-errors.ts';
 
 for (const [name, extra, reason, transient] of [
   ['SlowDown', { $metadata: { httpStatusCode: 503 } }, 'throttled', true],

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { DigestCache } from '../../../src/store/digest-cache.ts';
+import { DigestCache } from '../../../src/store/local/digest-cache.ts';
 import { type Captured, captureToolchain, type Unsupported } from '../../../src/toolchain/capture.ts';
 import { BadManifestError, decodeManifest, VROOT_PATH } from '../../../src/toolchain/manifest.ts';
 import { Toolchains } from '../../../src/toolchain/toolchain.ts';

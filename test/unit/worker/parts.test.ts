@@ -10,7 +10,7 @@ import { encodeManifest } from '../../../src/toolchain/manifest.ts';
 import { Offers } from '../../../src/toolchain/offers.ts';
 import { type Part, partOf } from '../../../src/toolchain/parts.ts';
 import type { WorkDone, WorkFailed } from '../../../src/worker/messages.ts';
-import { blobCacheOf } from '../../../src/worker/run-items.ts';
+import { blobCacheOf } from '../../../src/worker/run/run-items.ts';
 import { WorkerRig } from './rig.ts';
 
 const rig = new WorkerRig();

@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { nameValue, type ObjectName } from '../../../src/ir/name.ts';
 import { encodeThunk, type Thunk } from '../../../src/ir/thunk.ts';
 import type { QueryRunner } from '../../../src/scan/scanner.ts';
-import { DigestCache } from '../../../src/store/digest-cache.ts';
+import { DigestCache } from '../../../src/store/local/digest-cache.ts';
 import { type Captured, captureToolchain } from '../../../src/toolchain/capture.ts';
 import { Toolchains } from '../../../src/toolchain/toolchain.ts';
-import { BlobError } from '../../../src/worker/blobs.ts';
+import { BlobError } from '../../../src/worker/blobs/blobs.ts';
 import {
   WORKER_PROTOCOL,
   type WorkDone,
@@ -18,7 +18,7 @@ import {
   type WorkItem,
   type WorkRequest,
 } from '../../../src/worker/messages.ts';
-import { runItems } from '../../../src/worker/run-items.ts';
+import { runItems } from '../../../src/worker/run/run-items.ts';
 
 export const PATH = '/usr/bin:/bin';
 const VROOT_SOURCE = fileURLToPath(new URL('../../../wrappers/vroot.c', import.meta.url));

@@ -1,0 +1,266 @@
+// Gives sessions the engine they ask for. What is dear to set up (clients, what the store is known to hold, captured
+// toolchains) is shared by the sessions of a server; what is counted is each session's own.
+
+import { functionSizes } from '../deploy/function-sizes.ts';
+import type { EngineChoice } from '../settings/engine-choice.ts';
+import { CostMeter } from '../engine/cloud/cost.ts';
+import type { Engine, ForceJob } from '../engine/engine.ts';
+import type { Invoker } from '../engine/lambda/invoker.ts';
+import { LambdaEngine } from '../engine/lambda/lambda-engine.ts';
+import type { CapturedToolchain, LocalOnly } from '../engine/lambda/toolchains.ts';
+import type { LimitedEngine } from '../engine/layers/limited.ts';
+import { RacingEngine, TwinEngine } from '../engine/layers/racing.ts';
+import { Ramp } from '../engine/cloud/ramp.ts';
+import { RemoteHealth } from '../engine/cloud/health.ts';
+import { SharedEngine } from '../engine/layers/shared.ts';
+import { Uploads } from '../engine/cloud/uploads.ts';
+import { type ObjectName, sizeOf } from '../ir/name.ts';
+import type { Session } from '../session/session.ts';
+import type { LocalStore } from '../store/local/local.ts';
+import { openRemote } from '../store/remote/open-remote.ts';
+import type { RemoteStore } from '../store/remote/remote.ts';
+import { parseRemoteUrl } from '../store/remote/remote-url.ts';
+import type { Captures } from '../toolchain/captures.ts';
+import { Offers } from '../toolchain/offers.ts';
+import { partOf } from '../toolchain/parts.ts';
+import { placeOf } from '../engine/cloud/may-leave.ts';
+import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
+import { CliError, EXIT } from '../settings/exit.ts';
+
+export interface EnginesParts {
+  /** Everybody's: sessions that run here, and what the cloud does not do. */
+  readonly local: LimitedEngine;
+  readonly store: LocalStore;
+  readonly digestOf: (absPath: string) => ObjectName | undefined;
+  readonly captures: Captures;
+}
+
+interface Cloud {
+  readonly remote: RemoteStore;
+  readonly uploads: Uploads;
+  readonly invoker: Invoker;
+}
+
+const PROBLEMS_MAX = 20;
+const LIVE_MS = 1000;
+/** Connections of the client beyond what is in flight: answers on their way. */
+const SPARE_SOCKETS = 16;
+
+export class Engines {
+  readonly #p: EnginesParts;
+  readonly #local: LimitedEngine;
+  readonly #clouds = new Map<string, Promise<Cloud>>();
+  readonly #remotes = new Map<string, Promise<RemoteStore>>();
+  readonly #offers: Offers;
+
+  constructor(parts: EnginesParts) {
+    this.#p = parts;
+    this.#local = parts.local;
+    this.#offers = new Offers((bytes) => parts.store.put(bytes, 'V'));
+  }
+
+  /** @throws CliError when what the engine needs is not set. */
+  async open(choice: EngineChoice, session: Session, inFlightMax: number): Promise<void> {
+    if (choice.engine === 'local') {
+      if (choice.remote !== '') this.#share(this.#p.local, await this.#remote(choice), choice, session);
+      return;
+    }
+    if (choice.remoteUse === 'read')
+      throw new CliError(
+        EXIT.config,
+        `--engine ${choice.engine} with --remote-use read`,
+        'workers must be given files: share, or blobs to believe nobody',
+      );
+    const cloud = await this.#cloud(choice, inFlightMax);
+    const problems = new Set<string>();
+    const problem = (reason: string, subject: string, detail: string, advice: string): void => {
+      const key = `${reason} ${subject}`;
+      if (problems.has(key) || problems.size >= PROBLEMS_MAX) return;
+      problems.add(key);
+      session.emit({ type: 'problem', reason, subject, detail, advice });
+    };
+    const cost = new CostMeter(choice.budgetUsd || undefined, () => cloud.remote.counters);
+    const health = new RemoteHealth((down) =>
+      problem(
+        down.reason,
+        `lambda (${down.reason})`,
+        down.detail,
+        choice.strict ? 'the build stops here: --strict' : 'the build goes on here, without the cloud',
+      ),
+    );
+    const functions = functionSizes(choice.lambdaFunction).map((f) => ({
+      name: f.name,
+      memoryMb: f.memoryMb,
+      ramp: new Ramp({ inFlightMax }),
+    }));
+    const lambda = new LambdaEngine({
+      store: this.#p.store,
+      remote: cloud.remote,
+      uploads: cloud.uploads,
+      invoker: { invoke: (...args) => cloud.invoker.invoke(...args), close: () => {} },
+      functions,
+      functionOf: { compile: 0, link: functions.length - 1 },
+      local: this.#local,
+      toolchain: async (job, fit) => {
+        const toolchain = await this.#toolchain(job, fit);
+        // Of one thunk it is a detail; of a whole compiler people want to know.
+        if ('localOnly' in toolchain && toolchain.tool !== undefined)
+          problem(
+            toolchain.localOnly,
+            toolchain.tool,
+            toolchain.detail,
+            'what it makes is made here, not in the cloud',
+          );
+        return toolchain;
+      },
+      health,
+      cost,
+      strict: choice.strict,
+      sharesResults: choice.remoteUse === 'share',
+      problem,
+      inFlightMax,
+    });
+    const twins = new TwinEngine(lambda, () =>
+      choice.engine === 'lambda,local' && this.#local.idle > 0 ? this.#local : lambda,
+    );
+    const racing =
+      choice.engine === 'lambda,local'
+        ? new RacingEngine({
+            remote: twins,
+            local: this.#local,
+            inputBytes: (job) => job.thunk.inputs.reduce((sum, i) => sum + sizeOf(i.name), 0),
+            missingBytes: (job) =>
+              job.thunk.inputs.reduce(
+                (sum, i) => sum + (cloud.uploads.known(i.name as ObjectName) ? 0 : sizeOf(i.name)),
+                0,
+              ),
+            remoteIsFull: () => functions.some((f) => f.ramp.waiting > 0),
+          })
+        : undefined;
+    const live = setInterval(() => {
+      const { invocations, usd } = cost.counts();
+      const inFlight = functions.reduce((sum, f) => sum + f.ramp.inFlight, 0);
+      const retries = [...lambda.counts.retries.values()].reduce((a, b) => a + b, 0);
+      session.emit({ type: 'cloud', inFlight, invocations, retries, usd });
+    }, LIVE_MS);
+    live.unref();
+    const engine: Engine = racing ?? twins;
+    const whole: Engine = {
+      label: choice.engine,
+      slots: engine.slots,
+      chains: true,
+      run: (job, options) => engine.run(job, options),
+      close: async () => {
+        clearInterval(live);
+        await lambda.close();
+      },
+    };
+    const shared = this.#share(whole, cloud.remote, choice, session);
+    session.engineReport = () => {
+      clearInterval(live);
+      return [...lambdaNotes(lambda, twins, racing?.ranHere ?? 0), ...sharedNotes(shared)];
+    };
+  }
+
+  /** Puts the results of others before an engine. */
+  #share(inner: Engine, remote: RemoteStore, choice: EngineChoice, session: Session): SharedEngine {
+    const shared = new SharedEngine({
+      inner,
+      remote,
+      store: this.#p.store,
+      readOnly: choice.remoteUse === 'read',
+      // A cloud engine says itself that the network or the credentials are gone.
+      lost: (error) =>
+        inner === this.#p.local &&
+        session.emit({
+          type: 'problem',
+          reason: error.reason,
+          subject: choice.remote,
+          detail: error.message,
+          advice: 'the build goes on without the results of others',
+        }),
+    });
+    // The local engine is everybody's: it ends with the server.
+    session.engine = inner === this.#p.local ? { ...engineOf(shared), close: async () => {} } : shared;
+    session.engineFlush = () => shared.flush();
+    session.engineReport = () => sharedNotes(shared);
+    return shared;
+  }
+
+  #cloud(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
+    const key = JSON.stringify([choice.remote, choice.lambdaFunction, choice.env]);
+    let cloud = this.#clouds.get(key);
+    if (!cloud) {
+      cloud = this.#connect(choice, inFlightMax);
+      this.#clouds.set(key, cloud);
+      cloud.catch(() => this.#clouds.delete(key));
+    }
+    return cloud;
+  }
+
+  /** One a server and address: it knows what is there from one listing. */
+  #remote(choice: EngineChoice): Promise<RemoteStore> {
+    const key = JSON.stringify([choice.remote, choice.remoteUse, choice.env]);
+    let remote = this.#remotes.get(key);
+    if (!remote) {
+      remote = this.#openRemote(choice);
+      this.#remotes.set(key, remote);
+      remote.catch(() => this.#remotes.delete(key));
+    }
+    return remote;
+  }
+
+  async #openRemote(choice: EngineChoice): Promise<RemoteStore> {
+    if (choice.remote === '')
+      throw new CliError(
+        EXIT.config,
+        `--engine ${choice.engine} needs a store`,
+        'set GG_REMOTE=s3://BUCKET; gg deploy lambda makes one and prints its name',
+      );
+    const settings = parseRemoteUrl(choice.remote, choice.env);
+    if ('problem' in settings) throw new CliError(EXIT.config, `remote: ${choice.remote}`, settings.problem);
+    const { address, ...secrets } = settings;
+    // The SDK's credential chain reads this process's environment; it is to see the caller's.
+    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+    Object.assign(process.env, choice.env);
+    const remote = openRemote(address, {
+      ...secrets,
+      readOnly: choice.remoteUse === 'read',
+      trustReductions: choice.remoteUse !== 'blobs',
+    });
+    // Without what is there already everything is put again: slower, not wrong; who waits for it meets the error itself.
+    await remote.prepare().catch(() => {});
+    return remote;
+  }
+
+  async #connect(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
+    const remote = await this.#remote(choice);
+    const { address } = remote;
+    const { awsInvoker } = await import('../engine/lambda/aws-invoker.ts');
+    const invoker = await awsInvoker({
+      region:
+        choice.env['AWS_REGION'] ||
+        choice.env['AWS_DEFAULT_REGION'] ||
+        (address.kind === 's3' ? address.region : 'us-east-1'),
+      socketsMax: inFlightMax + SPARE_SOCKETS,
+      ...(choice.env['AWS_PROFILE'] ? { profile: choice.env['AWS_PROFILE'] } : {}),
+    });
+    const uploads = new Uploads({ store: this.#p.store, remote, digestOf: this.#p.digestOf });
+    return { remote, invoker, uploads };
+  }
+
+  async #toolchain(job: ForceJob, fit: 'part' | 'whole'): Promise<CapturedToolchain | LocalOnly> {
+    const place = placeOf(job.thunk);
+    if (place.kind === 'local-only') return { localOnly: place.reason, detail: place.detail };
+    const { realTool, searchPath } = job.placement;
+    const found = await this.#p.captures.of(job.thunk.toolchain, realTool, searchPath);
+    if (found.kind === 'changed') return { localOnly: 'toolchain-changed', detail: realTool };
+    if (found.kind === 'unsupported')
+      return { localOnly: found.reason, detail: found.detail, tool: realTool };
+    return this.#offers.of(found, fit === 'part' ? partOf(job.thunk, job.placement.stage) : undefined);
+  }
+}
+
+function engineOf(engine: Engine): Pick<Engine, 'label' | 'slots' | 'run'> {
+  return { label: engine.label, slots: engine.slots, run: (job, options) => engine.run(job, options) };
+}
