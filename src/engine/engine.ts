@@ -1,23 +1,7 @@
 // The engine contract: where thunks run. An engine gets reduced thunks (every input is a value) and never meets a model.
 import type { ObjectName } from '../ir/name.ts';
+import type { Placement } from '../ir/placement.ts';
 import type { Thunk } from '../ir/thunk.ts';
-
-/** What an engine may use to run in place; none of it enters the name. */
-export interface Placement {
-  /** Absolute path of the real tool. */
-  readonly realTool: string;
-  /** Absolute directory the call came from. */
-  readonly cwd: string;
-  /** $PWD of the call when it names the same directory. */
-  readonly pwd: string;
-  /** $PATH of the call without our shims. */
-  readonly searchPath: string;
-  readonly label: string;
-  readonly stage: string;
-  /** The command as a person would type it; for messages. */
-  readonly command: string;
-  readonly sandbox: 'none' | 'namespace';
-}
 
 export interface ForceJob {
   readonly name: ObjectName;

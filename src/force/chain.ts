@@ -1,6 +1,7 @@
 // Thunks that only feed each other, for engines that run such in one go: each link's one dependent, when nothing else is missing there.
 // A follower's result is kept with its node and used when its turn comes as always, so that memo, owners and order know nothing of chains.
-import type { Follower, FollowerDone, Placement, RunDone } from '../engine/engine.ts';
+import type { Follower, FollowerDone, RunDone } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isThunk, isValue, type ObjectName, type ObjectRef, outputRef, tagOf } from '../ir/name.ts';

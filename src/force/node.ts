@@ -1,5 +1,6 @@
 // One thunk on its way to values: its states and the only function that changes them.
-import type { OutputValue, Placement, RunDone, RunFailed } from '../engine/engine.ts';
+import type { OutputValue, RunDone, RunFailed } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import type { ObjectName } from '../ir/name.ts';
 import type { Thunk } from '../ir/thunk.ts';
 import type { Reduction } from '../store/store.ts';

@@ -1,6 +1,7 @@
 // Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
-import type { Engine, Placement, RunDone, RunOutcome } from '../engine/engine.ts';
+import type { Engine, RunDone, RunOutcome } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';

@@ -1,7 +1,7 @@
 // One connection of our command line: a session from its beginning to its end, and what is asked about the server.
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Placement } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import type { ObjectName } from '../ir/name.ts';
 import { decodeThunk } from '../ir/thunk.ts';
 import type { Event } from '../report/events.ts';

@@ -1,7 +1,7 @@
 // Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Isolation } from '../engine/isolation.ts';
+import type { Isolation } from '../engine/local/isolation.ts';
 import { outputOf } from '../force/node.ts';
 import { baseName, isValue, type ObjectName, outputRef } from '../ir/name.ts';
 import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';

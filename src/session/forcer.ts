@@ -1,6 +1,7 @@
 // Joins the reductor with the tree: what a reduced thunk writes back, what a failed one takes away, who hears of it.
 import { readFileSync, rmSync } from 'node:fs';
-import type { Engine, Placement } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import { type Failure, type ForceNode, outputOf } from '../force/node.ts';
 import type { ReductorHost } from '../force/reductor.ts';
 import { Reductor } from '../force/reductor.ts';

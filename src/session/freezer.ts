@@ -1,7 +1,7 @@
 // Turns what a model planned into thunks with names: every input by its content, the user's files kept in the store, since they
 // may be edited before the thunk runs.
 import { readFileSync } from 'node:fs';
-import type { Placement } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import { type ObjectName, type ObjectRef, sizeOf } from '../ir/name.ts';
 import { mayBePlaceholder } from '../ir/placeholder.ts';
 import { encodeThunk, type Thunk, type ThunkInput } from '../ir/thunk.ts';

@@ -14,6 +14,7 @@ import type { ForceJob, RunWatcher } from '../engine/engine.ts';
 import type { ObjectName } from '../ir/name.ts';
 import { parseRule } from '../scan/gcc-m.ts';
 import type { ScanFound, ScanRequest } from '../scan/scanner.ts';
+import type { SelfCheckStatus } from '../wire/cli-messages.ts';
 
 /** Units of a project that are all sampled, until one in EVERY is. */
 const FIRST = 8;
@@ -53,15 +54,6 @@ export interface SelfCheckParts {
   readonly differs: (request: ScanRequest, files: readonly string[]) => Promise<string | undefined>;
   readonly distrust: (directory: string) => void;
   readonly reported?: (report: Report, path: string, job: ForceJob) => void;
-}
-
-export interface SelfCheckStatus {
-  readonly checked: number;
-  readonly reports: readonly {
-    readonly path: string;
-    readonly project: string;
-    readonly difference: string;
-  }[];
 }
 
 interface Waiting {

@@ -5,7 +5,7 @@
 // Format (version 1): one JSON file, `{"version":1,"debts":[Debt]}`; what does not parse is forgotten.
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Placement } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import { baseName, isValue, type ObjectRef } from '../ir/name.ts';
 import { decodeThunk, type Thunk } from '../ir/thunk.ts';
 import type { DigestCache } from '../store/local/digest-cache.ts';

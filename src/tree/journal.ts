@@ -13,7 +13,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Placement } from '../engine/engine.ts';
+import type { Placement } from '../ir/placement.ts';
 import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
 import { tryStat } from '../base/stat.ts';
 import { placeholderAt } from './placeholder-at.ts';

@@ -1,7 +1,6 @@
 // What our own command line and the server say to each other, as JSON in `cli` frames.
 import type { EngineChoice } from '../settings/engine-choice.ts';
 import type { Counts, Event } from '../report/events.ts';
-import type { SelfCheckStatus } from '../session/self-check.ts';
 
 export type ToServer =
   | {
@@ -89,3 +88,12 @@ export type FromServer =
   | { readonly op: 'stopping' }
   /** `advice`: it is the user's to mend; otherwise a fault of ours. */
   | { readonly op: 'error'; readonly message: string; readonly advice?: string };
+
+export interface SelfCheckStatus {
+  readonly checked: number;
+  readonly reports: readonly {
+    readonly path: string;
+    readonly project: string;
+    readonly difference: string;
+  }[];
+}

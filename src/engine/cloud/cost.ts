@@ -1,7 +1,7 @@
 // What a session's cloud use costs, from what the service bills, and the budget that bounds it.
 // Prices: us-east-1, x86-64, list (https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/).
 import type { RemoteCounters } from '../../store/remote/remote.ts';
-import type { Billing } from '../lambda/invoker.ts';
+import type { Billing } from './billing.ts';
 
 export const USD_PER_GB_SECOND = 0.0000166667;
 export const USD_PER_INVOCATION = 0.2e-6;

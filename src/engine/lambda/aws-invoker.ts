@@ -4,7 +4,8 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import { type HttpAnswer, post } from './http-post.ts';
-import type { Billing, InvokeEnd, InvokeOptions, InvokeRejected, Invoker, RejectReason } from './invoker.ts';
+import type { Billing } from '../cloud/billing.ts';
+import type { InvokeEnd, InvokeOptions, InvokeRejected, Invoker, RejectReason } from './invoker.ts';
 import { Signer } from './sigv4.ts';
 
 export interface AwsInvokerOptions {

@@ -1,17 +1,6 @@
 // What the Lambda engine needs of the service: one invocation, and its end told apart. aws-invoker.ts implements it with the
 // AWS SDK, simulated.ts with timers.
-
-/** What the service says an invocation cost. */
-export interface Billing {
-  readonly billedMs: number;
-  readonly memoryMb: number;
-  /** High water of the instance, 0 when the service did not say. */
-  readonly memoryUsedMb: number;
-  /** Milliseconds of a cold start; 0 when the instance was warm. */
-  readonly initMs: number;
-  /** False: the service said nothing and these are our own measurements. */
-  readonly exact: boolean;
-}
+import type { Billing } from '../cloud/billing.ts';
 
 /** The function ran and answered. */
 export interface InvokeAnswered {

@@ -20,7 +20,7 @@ import { tryStat } from '../../base/stat.ts';
 import { Decomposer } from './without-driver.ts';
 import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome, RunWatcher } from '../engine.ts';
 import type { ProcessRunner, RunResult } from '../../base/process-runner.ts';
-import type { Isolation } from '../isolation.ts';
+import type { Isolation } from './isolation.ts';
 
 export interface LocalEngineOptions {
   readonly store: LocalStore;

@@ -1,7 +1,7 @@
 // Runs on exactly the declared inputs, by the road that this machine has: namespaces where the kernel gives them (containers,
 // chroots and hardened kernels often do not), else a virtual root.
-import type { ForceJob, RunOutcome } from './engine.ts';
-import type { Sandbox } from './local/sandbox.ts';
+import type { ForceJob, RunOutcome } from '../engine.ts';
+import type { Sandbox } from './sandbox.ts';
 import type { VirtualSandbox } from './virtual-sandbox.ts';
 
 export class Isolation {

@@ -2,18 +2,18 @@
 // copies of the toolchain and of the declared inputs. It needs no privilege, and it costs a copy of the toolchain on first use.
 import { constants, copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ObjectName } from '../ir/name.ts';
-import { encodeThunk } from '../ir/thunk.ts';
-import type { LocalStore } from '../store/local/local.ts';
-import type { Captured } from '../toolchain/capture.ts';
-import type { Captures } from '../toolchain/captures.ts';
-import { BlobError } from '../worker/blobs/blobs.ts';
-import { WORKER_PROTOCOL, type WorkDone, type WorkFailed } from '../worker/messages.ts';
-import type { ProcessEnd, ProcessRequest } from '../worker/run/process.ts';
-import { blobCacheOf, runItems } from '../worker/run/run-items.ts';
-import type { ForceJob, OutputValue, RunFailed, RunFailureReason, RunOutcome } from './engine.ts';
-import { failed } from './local/local.ts';
-import type { ProcessRunner } from '../base/process-runner.ts';
+import type { ObjectName } from '../../ir/name.ts';
+import { encodeThunk } from '../../ir/thunk.ts';
+import type { LocalStore } from '../../store/local/local.ts';
+import type { Captured } from '../../toolchain/capture.ts';
+import type { Captures } from '../../toolchain/captures.ts';
+import { BlobError } from '../../worker/blobs/blobs.ts';
+import { WORKER_PROTOCOL, type WorkDone, type WorkFailed } from '../../worker/messages.ts';
+import type { ProcessEnd, ProcessRequest } from '../../worker/run/process.ts';
+import { blobCacheOf, runItems } from '../../worker/run/run-items.ts';
+import type { ForceJob, OutputValue, RunFailed, RunFailureReason, RunOutcome } from '../engine.ts';
+import { failed } from './local.ts';
+import type { ProcessRunner } from '../../base/process-runner.ts';
 
 /** Bytes of copies kept for later runs: two compilers of 150 MB, and the inputs of the largest links. The oldest go first. */
 const COPIES_BYTES_MAX = 4 * 1024 ** 3;
