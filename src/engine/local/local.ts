@@ -20,14 +20,14 @@ import { tryStat } from '../../base/stat.ts';
 import { Decomposer } from './without-driver.ts';
 import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome, RunWatcher } from '../engine.ts';
 import type { ProcessRunner, RunResult } from '../../base/process-runner.ts';
-import type { Isolation } from './isolation.ts';
 
 export interface LocalEngineOptions {
   readonly store: LocalStore;
   readonly digests: DigestCache;
   readonly runner: ProcessRunner;
   readonly slots: number;
-  readonly sandbox: Isolation;
+  /** Shows a run exactly its declared inputs. */
+  readonly sandbox: { run(job: ForceJob, signal: AbortSignal): Promise<RunOutcome> };
   readonly watcher?: RunWatcher;
 }
 
