@@ -15,16 +15,14 @@ import { RemoteHealth } from '../engine/cloud/health.ts';
 import { SharedEngine } from '../engine/layers/shared.ts';
 import { Uploads } from '../engine/cloud/uploads.ts';
 import { type ObjectName, sizeOf } from '../ir/name.ts';
-import type { QueryRunner } from '../scan/scanner.ts';
 import type { Session } from '../session/session.ts';
 import type { LocalStore } from '../store/local/local.ts';
 import { openRemote } from '../store/remote/open-remote.ts';
 import type { RemoteStore } from '../store/remote/remote.ts';
 import { parseRemoteUrl } from '../store/remote/remote-url.ts';
-import { type Captured, captureToolchain, type Unsupported } from '../toolchain/capture.ts';
+import type { Captures } from '../toolchain/captures.ts';
 import { Offers } from '../toolchain/offers.ts';
 import { partOf } from '../toolchain/parts.ts';
-import type { Toolchains } from '../toolchain/toolchain.ts';
 import { placeOf } from '../engine/cloud/may-leave.ts';
 import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
@@ -34,10 +32,7 @@ export interface EnginesParts {
   readonly local: LimitedEngine;
   readonly store: LocalStore;
   readonly digestOf: (absPath: string) => ObjectName | undefined;
-  readonly toolchains: Toolchains;
-  readonly query: QueryRunner;
-  /** The built preload library of the virtual root. */
-  readonly vroot: string;
+  readonly captures: Captures;
 }
 
 interface Cloud {
@@ -57,7 +52,6 @@ export class Engines {
   readonly #clouds = new Map<string, Promise<Cloud>>();
   readonly #remotes = new Map<string, Promise<RemoteStore>>();
   readonly #offers: Offers;
-  readonly #captured = new Map<string, Promise<Captured | Unsupported>>();
 
   constructor(parts: EnginesParts) {
     this.#p = parts;
@@ -259,21 +253,8 @@ export class Engines {
     const place = placeOf(job.thunk);
     if (place.kind === 'local-only') return { localOnly: place.reason, detail: place.detail };
     const { realTool, searchPath } = job.placement;
-    const toolchain = await this.#p.toolchains.of(realTool, searchPath);
-    if (toolchain.digest !== job.thunk.toolchain) return { localOnly: 'toolchain-changed', detail: realTool };
-    const key = `${toolchain.digest} ${realTool}`;
-    let captured = this.#captured.get(key);
-    if (!captured) {
-      captured = captureToolchain(toolchain, {
-        realTool,
-        vroot: this.#p.vroot,
-        digestOf: this.#p.digestOf,
-        query: this.#p.query,
-      });
-      this.#captured.set(key, captured);
-      captured.catch(() => this.#captured.delete(key));
-    }
-    const found = await captured;
+    const found = await this.#p.captures.of(job.thunk.toolchain, realTool, searchPath);
+    if (found.kind === 'changed') return { localOnly: 'toolchain-changed', detail: realTool };
     if (found.kind === 'unsupported')
       return { localOnly: found.reason, detail: found.detail, tool: realTool };
     return this.#offers.of(found, fit === 'part' ? partOf(job.thunk, job.placement.stage) : undefined);

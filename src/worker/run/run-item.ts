@@ -7,7 +7,7 @@ import { hashFile } from '../../store/local/local.ts';
 import type { ToolchainManifest } from '../../toolchain/manifest.ts';
 import { absolute, commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
 import type { WorkFailedReason, WorkItem } from '../messages.ts';
-import { type ProcessEnd, runProcess } from './process.ts';
+import { type ProcessEnd, type ProcessRequest, runProcess } from './process.ts';
 import { type Root, RootError } from './root.ts';
 import type { Slot, Slots } from './slots.ts';
 import { createLog, readLog, type VrootLog } from '../../wire/vroot-log.ts';
@@ -30,6 +30,8 @@ export interface RunItemOptions {
   readonly keep: (name: ObjectName, absPath: string) => void;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Starts the tool; without it this process does. */
+  readonly start?: (request: ProcessRequest) => Promise<ProcessEnd>;
 }
 
 export interface ItemRan {
@@ -104,7 +106,7 @@ async function runIn(
   const logPath = join(slot.directory, 'log');
   createLog(logPath);
   const laidOut = performance.now();
-  const end = await runProcess({
+  const end = await (options.start ?? runProcess)({
     ...commandOf(root.path, manifest, item, thunk),
     cwd: root.path + item.cwd,
     env: environmentOf(root.path, logPath, manifest, item, thunk),
