@@ -83,7 +83,7 @@ const PROGRAMS: readonly Program[] = [
     optional: true,
   },
 ];
-const HEADERS = ['environment.h', 'protocol.h', 'request.h', 'trusted.h'];
+const HEADERS = ['environment.h', 'protocol.h', 'reach.h', 'request.h', 'trusted.h'];
 const COMMON = ['-std=gnu11'];
 
 function pathDirectories(env: NativeOptions['env']): string[] {
