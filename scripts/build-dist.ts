@@ -8,7 +8,11 @@ import { buildWorker } from './build-worker.ts';
 const STALE_HOURS = 24;
 
 await build({
-  entryPoints: { gg: 'src/cli/main.ts', 'gg-server': 'src/server/main.ts' },
+  entryPoints: {
+    gg: 'src/cli/main.ts',
+    'gg-server': 'src/server/main.ts',
+    'gg-credentials': 'src/server/credentials-main.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,

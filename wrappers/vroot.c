@@ -422,12 +422,18 @@ time_t time(time_t *to) {
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
-/* Inputs and the toolchain are shared with other runs: hard links without permission to write. The superuser and the owner
- * could change them all the same. */
+/* Seconds; src/worker/blobs/blob-cache.ts gives this time to all that a run only reads, and root.ts adds the number of a class. */
+#define INPUT_MTIME_S 1000000000
+#define INPUT_CLASSES_MAX 1000000
+
+/* The toolchain is shared with other runs, and inputs are to stay as they were declared: files without permission to write, linked
+ * from elsewhere or of the time that inputs have. The superuser and the owner could change them all the same. */
 static int is_protected(int at, const char *path) {
   struct stat st;
   int saved = errno;
-  int result = syscall(SYS_newfstatat, at, path, &st, 0) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 0222) && st.st_nlink > 1;
+  int result = syscall(SYS_newfstatat, at, path, &st, 0) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 0222) &&
+               (st.st_nlink > 1 || (st.st_mtim.tv_nsec == 0 && st.st_mtim.tv_sec >= INPUT_MTIME_S &&
+                                    st.st_mtim.tv_sec - INPUT_MTIME_S < INPUT_CLASSES_MAX));
   errno = saved;
   return result;
 }

@@ -1,6 +1,6 @@
 // Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
-import type { Engine, RunDone, RunOutcome } from '../engine/engine.ts';
+import type { Engine, OutputValue, RunDone, RunOutcome } from '../engine/engine.ts';
 import type { Placement } from '../ir/placement.ts';
 import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
@@ -143,7 +143,8 @@ export class Reductor {
         known !== undefined &&
         known.state !== 'failed' &&
         known.state !== 'cancelled' &&
-        known.chain !== 'hollow'
+        known.chain !== 'hollow' &&
+        (known.state !== 'done' || known.settling || this.#areStored(known.outputs))
       ) {
         const news = !known.owners.has(owner);
         if (news) known.owners = new Set(known.owners).add(owner);
@@ -181,9 +182,8 @@ export class Reductor {
       };
       this.#nodes.set(name, node);
       fresh.push(node);
-      const { store } = this.#host;
-      const memo = store.reduction(name, 'names');
-      if (memo?.outputs.every((o) => store.has(o.name))) {
+      const memo = this.#host.store.reduction(name, 'names');
+      if (memo && this.#areStored(memo.outputs)) {
         node.memo = memo;
         continue;
       }
@@ -224,6 +224,11 @@ export class Reductor {
       if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
     return this.#nodes.get(rootName)!;
+  }
+
+  /** Damaged bytes are none: what they were made by runs again. */
+  #areStored(outputs: readonly OutputValue[] | undefined): boolean {
+    return outputs?.every((o) => this.#host.store.path(o.name) !== undefined) === true;
   }
 
   /** Most nodes have one owner, and most of them the same. */

@@ -19,11 +19,12 @@ import type { Session } from '../session/session.ts';
 import type { LocalStore } from '../store/local/local.ts';
 import { openRemote } from '../store/remote/open-remote.ts';
 import type { RemoteStore } from '../store/remote/remote.ts';
-import { parseRemoteUrl } from '../store/remote/remote-url.ts';
+import { parseRemoteUrl, withoutSecrets } from '../store/remote/remote-url.ts';
 import type { Captures } from '../toolchain/captures.ts';
 import { Offers } from '../toolchain/offers.ts';
 import { partOf } from '../toolchain/parts.ts';
 import { placeOf } from '../engine/cloud/may-leave.ts';
+import { credentialsOf } from './credentials.ts';
 import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 
@@ -42,6 +43,8 @@ interface Cloud {
 }
 
 const PROBLEMS_MAX = 20;
+/** Of stores and accounts: every renewal of somebody's keys makes another one. Sessions keep what they use. */
+const REMEMBERED_MAX = 8;
 const LIVE_MS = 1000;
 /** Connections of the client beyond what is in flight: answers on their way. */
 const SPARE_SOCKETS = 16;
@@ -175,7 +178,7 @@ export class Engines {
         session.emit({
           type: 'problem',
           reason: error.reason,
-          subject: choice.remote,
+          subject: withoutSecrets(choice.remote),
           detail: error.message,
           advice: 'the build goes on without the results of others',
         }),
@@ -192,7 +195,7 @@ export class Engines {
     let cloud = this.#clouds.get(key);
     if (!cloud) {
       cloud = this.#connect(choice, inFlightMax);
-      this.#clouds.set(key, cloud);
+      remember(this.#clouds, key, cloud);
       cloud.catch(() => this.#clouds.delete(key));
     }
     return cloud;
@@ -204,7 +207,7 @@ export class Engines {
     let remote = this.#remotes.get(key);
     if (!remote) {
       remote = this.#openRemote(choice);
-      this.#remotes.set(key, remote);
+      remember(this.#remotes, key, remote);
       remote.catch(() => this.#remotes.delete(key));
     }
     return remote;
@@ -218,13 +221,12 @@ export class Engines {
         'set GG_REMOTE=s3://BUCKET; gg deploy lambda makes one and prints its name',
       );
     const settings = parseRemoteUrl(choice.remote, choice.env);
-    if ('problem' in settings) throw new CliError(EXIT.config, `remote: ${choice.remote}`, settings.problem);
+    if ('problem' in settings)
+      throw new CliError(EXIT.config, `remote: ${withoutSecrets(choice.remote)}`, settings.problem);
     const { address, ...secrets } = settings;
-    // The SDK's credential chain reads this process's environment; it is to see the caller's.
-    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
-    Object.assign(process.env, choice.env);
     const remote = openRemote(address, {
       ...secrets,
+      credentials: credentialsOf(choice.env),
       readOnly: choice.remoteUse === 'read',
       trustReductions: choice.remoteUse !== 'blobs',
     });
@@ -236,6 +238,7 @@ export class Engines {
   async #connect(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
     const remote = await this.#remote(choice);
     const { address } = remote;
+    const endpoint = choice.env['AWS_ENDPOINT_URL_LAMBDA'] || choice.env['AWS_ENDPOINT_URL'];
     const { awsInvoker } = await import('../engine/lambda/aws-invoker.ts');
     const invoker = await awsInvoker({
       region:
@@ -243,7 +246,8 @@ export class Engines {
         choice.env['AWS_DEFAULT_REGION'] ||
         (address.kind === 's3' ? address.region : 'us-east-1'),
       socketsMax: inFlightMax + SPARE_SOCKETS,
-      ...(choice.env['AWS_PROFILE'] ? { profile: choice.env['AWS_PROFILE'] } : {}),
+      credentials: credentialsOf(choice.env),
+      ...(endpoint ? { endpoint } : {}),
     });
     const uploads = new Uploads({ store: this.#p.store, remote, digestOf: this.#p.digestOf });
     return { remote, invoker, uploads };
@@ -258,6 +262,14 @@ export class Engines {
     if (found.kind === 'unsupported')
       return { localOnly: found.reason, detail: found.detail, tool: realTool };
     return this.#offers.of(found, fit === 'part' ? partOf(job.thunk, job.placement.stage) : undefined);
+  }
+}
+
+function remember<T>(known: Map<string, T>, key: string, value: T): void {
+  known.set(key, value);
+  for (const old of known.keys()) {
+    if (known.size <= REMEMBERED_MAX) return;
+    known.delete(old);
   }
 }
 

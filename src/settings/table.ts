@@ -133,7 +133,8 @@ const CLOUD_JOBS = 1000;
 export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): EngineChoice {
   const { engine, remote, remoteUse, lambdaFunction, budgetUsd, strict } = settings;
   const aws = Object.entries(env).filter(
-    (e): e is [string, string] => e[0].startsWith('AWS_') && e[1] !== undefined,
+    // HOME is where profiles are.
+    (e): e is [string, string] => (e[0].startsWith('AWS_') || e[0] === 'HOME') && e[1] !== undefined,
   );
   return {
     engine,

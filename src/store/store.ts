@@ -23,7 +23,7 @@ export interface Store {
   get(name: ObjectName): Buffer | undefined;
   /** As `get`, without bytes of their own: they are the next caller's when `use` returns. */
   read<T>(name: ObjectName, use: (bytes: Buffer) => T): T | undefined;
-  /** Path of the blob's file, verified once per process; undefined when missing. Readers must not write to it. */
+  /** Path of the blob's file, verified whenever it is another file than the one verified last; undefined when missing. Readers must not write to it. */
   path(name: ObjectName): string | undefined;
   /** `names`: also one whose outputs are not here. */
   reduction(thunk: ObjectName, wants?: 'names'): Reduction | undefined;
