@@ -120,7 +120,9 @@ function isUnreachable(program: string, searchPath = '/usr/local/bin:/usr/bin:/b
   if (path === undefined) return false;
   try {
     const view = loaderView(path);
-    return ((tryStat(path)?.mode ?? 0) & 0o6000) !== 0 || (view !== undefined && view.interpreter === undefined);
+    return (
+      ((tryStat(path)?.mode ?? 0) & 0o6000) !== 0 || (view !== undefined && view.interpreter === undefined)
+    );
   } catch {
     return false;
   }
