@@ -36,6 +36,13 @@
 #define MARK_WITHIN 512
 static const off_t placeholder_sizes[] = {512, 1024, 1152};
 
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE 2
+#endif
+#ifndef STATX_SIZE
+#define STATX_SIZE 0x200
+#endif
+
 #define ENVIRONMENT_MAX 65536
 /* A server that was killed is started again by the next shim; so long one waits for that. */
 #define CONNECT_WAIT_MS 5000
@@ -47,6 +54,7 @@ static const off_t placeholder_sizes[] = {512, 1024, 1152};
 
 extern char **environ;
 
+#ifdef __GLIBC__
 /* Of glibc before 2.33; programs built then still call them. */
 int __xstat(int version, const char *path, struct stat *st);
 int __lxstat(int version, const char *path, struct stat *st);
@@ -54,17 +62,30 @@ int __xstat64(int version, const char *path, struct stat64 *st);
 int __lxstat64(int version, const char *path, struct stat64 *st);
 int __fxstatat(int version, int at, const char *path, struct stat *st, int flags);
 int __fxstatat64(int version, int at, const char *path, struct stat64 *st, int flags);
+#else
+/* musl has these under another name, or not yet. */
+int execveat(int at, const char *name, char *const argv[], char *const envp[], int flags);
+int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags);
+#endif
 
 /* ---- the functions behind ours ------------------------------------------------------------------------------------ */
 
-#define HOOKS(X)                                                                                                        \
-  X(open) X(open64) X(openat) X(openat64) X(fopen) X(fopen64) X(freopen) X(freopen64) X(truncate) X(truncate64)         \
-  X(dlopen) X(stat) X(lstat) X(stat64) X(lstat64) X(fstatat) X(fstatat64) X(statx) X(__xstat) X(__lxstat) X(__xstat64)  \
-  X(__lxstat64) X(__fxstatat) X(__fxstatat64) X(chroot) X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)      \
-  X(posix_spawnp) X(rename) X(renameat) X(renameat2) X(link) X(linkat) X(setuid) X(seteuid) X(setreuid) X(setresuid)    \
-  X(system) X(popen)
+#define HOOKS_ANYWHERE(X)                                                                                               \
+  X(open) X(openat) X(fopen) X(freopen) X(truncate) X(dlopen) X(stat) X(lstat) X(fstatat) X(chroot) X(execve)           \
+  X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) X(rename) X(renameat) X(renameat2) X(link)           \
+  X(linkat) X(setuid) X(seteuid) X(setreuid) X(setresuid) X(system) X(popen)
 
-#define MEMBER(name) void *name;
+/* Where files have one kind of size and time, there is one function for each of these. */
+#ifdef __GLIBC__
+#define HOOKS(X)                                                                                                        \
+  HOOKS_ANYWHERE(X)                                                                                                     \
+  X(open64) X(openat64) X(fopen64) X(freopen64) X(truncate64) X(stat64) X(lstat64) X(fstatat64) X(statx) X(__xstat)     \
+  X(__lxstat) X(__xstat64) X(__lxstat64) X(__fxstatat) X(__fxstatat64)
+#else
+#define HOOKS(X) HOOKS_ANYWHERE(X)
+#endif
+
+#define MEMBER(name) void *found_##name;
 static struct {
   HOOKS(MEMBER)
 } found;
@@ -78,7 +99,30 @@ static void *look_up(void **place, const char *name) {
   return *place;
 }
 
-#define REAL(name) ((__typeof__(&name))(found.name ? found.name : look_up(&found.name, #name)))
+#define REAL(name) ((__typeof__(&name))(found.found_##name ? found.found_##name : look_up(&found.found_##name, #name)))
+
+/* ---- calls without the library that `syscall` of ours would lead back to ------------------------------------------- */
+
+#if defined __x86_64__ || defined __aarch64__
+#define HAS_BY_NUMBER
+static inline long by_number(long number, long a, long b, long c, long d, long e, long f) {
+#if defined __x86_64__
+  register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+#else
+  register long x8 __asm__("x8") = number, result __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+  __asm__ volatile("svc 0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+#endif
+  /* The kernel's way to say errno. */
+  if ((unsigned long)result < -4095UL) return result;
+  errno = -result;
+  return -1;
+}
+#else
+#define by_number syscall
+#endif
 
 /* ---- what the environment says ------------------------------------------------------------------------------------ */
 
@@ -109,7 +153,7 @@ static int on(void) {
 __attribute__((constructor)) static void start(void) {
   int saved = errno;
   if (on()) {
-#define LOOK_UP(name) found.name = dlsym(RTLD_NEXT, #name);
+#define LOOK_UP(name) found.found_##name = dlsym(RTLD_NEXT, #name);
     HOOKS(LOOK_UP)
     /* What was not found must not be what the program's own first dlerror() tells. */
     dlerror();
@@ -341,7 +385,7 @@ static int real_or_fail(int fd, int flags) {
 
 #define MODE_OF(flags, last)                                                                                            \
   mode_t mode = 0;                                                                                                      \
-  if ((flags) & (O_CREAT | __O_TMPFILE)) {                                                                              \
+  if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) {                                                                              \
     va_list list;                                                                                                       \
     va_start(list, last);                                                                                               \
     mode = va_arg(list, mode_t);                                                                                        \
@@ -353,16 +397,19 @@ int open(const char *path, int flags, ...) {
   return real_or_fail(REAL(open)(path, flags, mode), flags);
 }
 
+#ifdef __GLIBC__
 int open64(const char *path, int flags, ...) {
   MODE_OF(flags, flags);
   return real_or_fail(REAL(open64)(path, flags, mode), flags);
 }
+#endif
 
 int openat(int at, const char *path, int flags, ...) {
   MODE_OF(flags, flags);
   return real_or_fail(REAL(openat)(at, path, flags, mode), flags);
 }
 
+#ifdef __GLIBC__
 int openat64(int at, const char *path, int flags, ...) {
   MODE_OF(flags, flags);
   return real_or_fail(REAL(openat64)(at, path, flags, mode), flags);
@@ -372,6 +419,7 @@ int __open_2(const char *path, int flags) { return open(path, flags); }
 int __open64_2(const char *path, int flags) { return open64(path, flags); }
 int __openat_2(int at, const char *path, int flags) { return openat(at, path, flags); }
 int __openat64_2(int at, const char *path, int flags) { return openat64(at, path, flags); }
+#endif
 
 /* A stream just opened: its buffer is still empty, so its descriptor can be exchanged. */
 static FILE *stream_or_fail(FILE *stream, const char *mode) {
@@ -386,17 +434,21 @@ static FILE *stream_or_fail(FILE *stream, const char *mode) {
 
 FILE *fopen(const char *path, const char *mode) { return stream_or_fail(REAL(fopen)(path, mode), mode); }
 
+#ifdef __GLIBC__
 FILE *fopen64(const char *path, const char *mode) { return stream_or_fail(REAL(fopen64)(path, mode), mode); }
+#endif
 
 FILE *freopen(const char *path, const char *mode, FILE *old) {
   FILE *stream = REAL(freopen)(path, mode, old);
   return path ? stream_or_fail(stream, mode) : stream;
 }
 
+#ifdef __GLIBC__
 FILE *freopen64(const char *path, const char *mode, FILE *old) {
   FILE *stream = REAL(freopen64)(path, mode, old);
   return path ? stream_or_fail(stream, mode) : stream;
 }
+#endif
 
 /* Before a library is loaded or a size is asked for, the file is opened once, which makes it real. @returns 0 or errno. */
 __attribute__((noinline)) static int touch_path(int at, const char *path) {
@@ -419,12 +471,14 @@ int truncate(const char *path, off_t length) {
   return -1;
 }
 
+#ifdef __GLIBC__
 int truncate64(const char *path, off64_t length) {
   int error = length > 0 ? touch_path(AT_FDCWD, path) : 0;
   if (error == 0) return REAL(truncate64)(path, length);
   errno = error;
   return -1;
 }
+#endif
 
 /* Leaves by a jump (-O2): the C library takes the return address for the caller, whose RUNPATH counts. */
 void *dlopen(const char *path, int mode) {
@@ -481,10 +535,11 @@ static int size_matters(mode_t mode, off_t size) {
 
 int stat(const char *restrict path, struct stat *restrict st) STAT_HOOK(REAL(stat)(path, st), AT_FDCWD)
 int lstat(const char *restrict path, struct stat *restrict st) STAT_HOOK(REAL(lstat)(path, st), AT_FDCWD)
-int stat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(stat64)(path, st), AT_FDCWD)
-int lstat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(lstat64)(path, st), AT_FDCWD)
 int fstatat(int at, const char *restrict path, struct stat *restrict st, int flags)
     STAT_HOOK(REAL(fstatat)(at, path, st, flags), at)
+#ifdef __GLIBC__
+int stat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(stat64)(path, st), AT_FDCWD)
+int lstat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(lstat64)(path, st), AT_FDCWD)
 int fstatat64(int at, const char *restrict path, struct stat64 *restrict st, int flags)
     STAT_HOOK(REAL(fstatat64)(at, path, st, flags), at)
 int __xstat(int version, const char *path, struct stat *st) STAT_HOOK(REAL(__xstat)(version, path, st), AT_FDCWD)
@@ -504,6 +559,7 @@ int statx(int at, const char *restrict path, int flags, unsigned mask, struct st
   }
   return result;
 }
+#endif
 
 /* ---- barriers ----------------------------------------------------------------------------------------------------- */
 
@@ -693,13 +749,17 @@ static int exchange_names(int at, const char *old, int to_at, const char *to) {
 int rename(const char *old, const char *to) MOVE_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(rename)(old, to))
 int renameat(int at, const char *old, int to_at, const char *to)
     MOVE_HOOK(at, old, to_at, to, REAL(renameat)(at, old, to_at, to))
+static int really_renameat2(int at, const char *old, int to_at, const char *to, unsigned flags) {
+  __typeof__(&renameat2) real = REAL(renameat2);
+  return real ? real(at, old, to_at, to, flags) : by_number(SYS_renameat2, at, (long)old, to_at, (long)to, flags, 0);
+}
 int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags) {
   if (flags & RENAME_EXCHANGE) {
     int error = exchange_names(at, old, to_at, to);
     if (error) return errno = error, -1;
-    return REAL(renameat2)(at, old, to_at, to, flags);
+    return really_renameat2(at, old, to_at, to, flags);
   }
-  MOVE_HOOK(at, old, to_at, to, REAL(renameat2)(at, old, to_at, to, flags))
+  MOVE_HOOK(at, old, to_at, to, really_renameat2(at, old, to_at, to, flags))
 }
 int link(const char *old, const char *to) LINK_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(link)(old, to))
 int linkat(int at, const char *old, int to_at, const char *to, int flags)
@@ -709,26 +769,19 @@ int linkat(int at, const char *old, int to_at, const char *to, int flags)
 
 /* Node's library asks for sizes so, and older programs for renameat2. All else goes on as it is, without a word to the loader:
  * allocators call this before anything is ready. Our own calls pass here too. */
-#if defined __x86_64__ || defined __aarch64__
-static inline long by_number(long number, long a, long b, long c, long d, long e, long f) {
-#if defined __x86_64__
-  register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-  long result;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-#else
-  register long x8 __asm__("x8") = number, result __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-  register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-  __asm__ volatile("svc 0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-#endif
-  /* The kernel's way to say errno. */
-  if ((unsigned long)result < -4095UL) return result;
-  errno = -result;
-  return -1;
-}
+#ifdef HAS_BY_NUMBER
+/* `struct statx`, as far as it matters here; not every C library has it. */
+struct sized {
+  uint32_t mask;
+  unsigned char more[24];
+  uint16_t mode;
+  unsigned char other[10];
+  uint64_t size;
+};
 
-__attribute__((noinline)) static long statx_by_number(int at, const char *path, long flags, long mask, struct statx *st) {
+__attribute__((noinline)) static long statx_by_number(int at, const char *path, long flags, long mask, struct sized *st) {
   long result = by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
-  if (result != 0 || !(st->stx_mask & STATX_SIZE) || !size_matters(st->stx_mode, (off_t)st->stx_size)) return result;
+  if (result != 0 || !(st->mask & STATX_SIZE) || !size_matters(st->mode, (off_t)st->size)) return result;
   touch_path(at, path);
   return by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
 }
@@ -742,7 +795,7 @@ long any_call(long number, long a, long b, long c, long d, long e, long f) {
   if (number == SYS_setresuid) return setresuid(a, b, c);
   if (number == SYS_chroot) return chroot((const char *)a);
   if (number == SYS_pivot_root) barrier("chroot", "", NULL);
-  if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct statx *)e);
+  if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct sized *)e);
   if (number == SYS_renameat2) return renameat2(a, (const char *)b, c, (const char *)d, e);
   return by_number(number, a, b, c, d, e, f);
 }
@@ -964,7 +1017,9 @@ int execveat(int at, const char *name, char *const argv[], char *const envp[], i
   }
   CHANGED(path, envp);
   STOPS;
-  return REAL(execveat)(at, plan.kind == TO_SHIM ? path : name, argv, envp, flags);
+  if (plan.kind == TO_SHIM) return REAL(execve)(path, argv, envp);
+  __typeof__(&execveat) real = REAL(execveat);
+  return real ? real(at, name, argv, envp, flags) : by_number(SYS_execveat, at, (long)name, (long)argv, (long)envp, flags, 0);
 }
 
 /* The list forms: gathered on the stack, then as above. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { givesNamespaces } from '../../engine/local/sandbox.ts';
-import { VROOT_LIBRARY } from '../../native/build.ts';
+import { PRELOAD_LIBRARY, VROOT_LIBRARY } from '../../native/build.ts';
 import { runtimePaths } from '../../wire/runtime-paths.ts';
 import { Spawner } from '../../native/spawner.ts';
 import { Journal } from '../../tree/journal.ts';
@@ -127,7 +127,9 @@ export async function doctor(settings: Settings): Promise<number> {
       what: 'native programs',
       run: async () => {
         nativeDirectory = (await prepareNative()).directory;
-        return nativeDirectory;
+        return existsSync(join(nativeDirectory, PRELOAD_LIBRARY))
+          ? nativeDirectory
+          : `${nativeDirectory}, no preload library for the C library here: shims alone, and nothing is deferred`;
       },
       advice: 'a C compiler must be on PATH as cc or gcc',
     },
