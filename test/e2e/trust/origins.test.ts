@@ -89,9 +89,8 @@ describe('signatures', () => {
     const signed = `${REMOTE}-signed`;
     assert.equal(await taken(MALLORY, signed), 0);
     assert.equal(await taken(ME, `${signed} --remote-trust=signed --remote-use=read`), 0);
-    s3.bucket('bucket')
-      .keys()
-      .forEach((name) => name.includes('signed') && s3.bucket('bucket').delete(name));
+    const bucket = s3.bucket('bucket');
+    for (const name of bucket.keys()) if (name.includes('signed')) bucket.delete(name);
     await as(COLLEAGUE, 'gg clean --force');
     assert.equal(await taken(COLLEAGUE, signed), 0);
     const added = await as(ME, `gg trust add colleague ${key}`);
