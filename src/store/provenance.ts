@@ -18,6 +18,13 @@ export interface Origin {
   readonly via: readonly Via[];
 }
 
+/** Ed25519, of a record in a shared store (signature.ts). */
+export interface Signature {
+  /** `keyId` of the signer's public key. */
+  readonly key: string;
+  readonly value: Buffer;
+}
+
 export const NO_VIA: readonly Via[] = [];
 /** Of a record that does not say: it may have come from anywhere. */
 const UNKNOWN_VIA: readonly Via[] = [{ store: 'unknown' }];

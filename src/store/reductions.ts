@@ -4,8 +4,7 @@
 // stdout and stderr (base64), wallMs; where known origin (provenance.ts) and, in shared stores, signature [key, base64]. A file that does not add up, or speaks of another thunk, counts as missing.
 import { createHash } from 'node:crypto';
 import { type ObjectName, parseRef } from '../ir/name.ts';
-import { readOrigin, writeOrigin } from './provenance.ts';
-import type { Signature } from './signature.ts';
+import { readOrigin, type Signature, writeOrigin } from './provenance.ts';
 import type { Reduction } from './store.ts';
 
 const HEAD = 'gg-reduction 1 ';

@@ -1,17 +1,12 @@
 // Ed25519 signatures under results: of the thunk's name, the outputs, what the tool printed, and who made it.
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import type { Signature } from './provenance.ts';
 import type { Reduction } from './store.ts';
 
 /** DER of an Ed25519 public key before its 32 bytes (RFC 8410). */
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 const KEY_BYTES = 32;
 const PREFIX = 'ed25519:';
-
-export interface Signature {
-  /** `keyId` of the signer's public key. */
-  readonly key: string;
-  readonly value: Buffer;
-}
 
 export interface Signer {
   readonly id: string;

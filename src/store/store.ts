@@ -1,7 +1,6 @@
 // The store contract: blobs under their names, and what thunks became.
 import type { ObjectName } from '../ir/name.ts';
-import type { Origin } from './provenance.ts';
-import type { Signature } from './signature.ts';
+import type { Origin, Signature } from './provenance.ts';
 
 /** The record thunk -> outputs. Format: see reductions.ts. */
 export interface Reduction {
