@@ -8,7 +8,11 @@ import { buildWorker } from './build-worker.ts';
 const STALE_HOURS = 24;
 
 await build({
-  entryPoints: { gg: 'src/cli/main.ts', 'gg-server': 'src/server/main.ts' },
+  entryPoints: {
+    gg: 'src/cli/main.ts',
+    'gg-server': 'src/server/main.ts',
+    'gg-credentials': 'src/server/credentials-main.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,
@@ -17,7 +21,7 @@ await build({
   target: 'node22',
   sourcemap: 'linked',
   // yargs reads its translations from its own folder.
-  external: ['yargs', '@aws-sdk/*', '@redis/client'],
+  external: ['yargs', '@aws-sdk/*', '@redis/client', '@grpc/grpc-js'],
   logLevel: 'warning',
 });
 

@@ -175,6 +175,13 @@ static void nap(void) {
   syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
+/* Whoever was faster may listen there. */
+static int is_own_server(int fd) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == (uid_t)syscall(SYS_geteuid);
+}
+
 /* Asks the server and waits for its answer.
  * @param unless_ended no server that has ended in order is waited for: what is asked for is likely nothing to it.
  * @param held takes the connection when the answer is yes; NULL: it is closed.
@@ -184,6 +191,11 @@ static int ask(const char *kind, const char *path, const char *to, int unless_en
     int fd = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     int bad = syscall(SYS_connect, fd, &server_address, sizeof server_address);
+    if (bad == 0 && !is_own_server(fd)) {
+      syscall(SYS_close, fd);
+      errno = EACCES;
+      return -1;
+    }
     /* An interrupted connect to a Unix socket has not happened; another error may pass when the server comes back. */
     int answer = bad ? -1 : ask_once(fd, kind, path, to);
     int error = errno;

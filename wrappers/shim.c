@@ -28,6 +28,7 @@
 #include "environment.h"
 #include "protocol.h"
 #include "request.h"
+#include "trusted.h"
 
 #define CONNECT_WAIT_MS 5000
 #define POLL_STEP_MS 4
@@ -88,27 +89,49 @@ struct places {
   char state[PATH_MAX], run[PATH_MAX], socket[PATH_MAX], lock[PATH_MAX];
 };
 
-static int own_directory(const char *path, mode_t forbidden) {
+/* 1 when `path` is ours and closed to others, now at the latest. */
+static int own_directory(const char *path) {
   struct stat st;
-  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & forbidden) == 0;
+  if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()) return trusted_directory(path);
+  if ((st.st_mode & 077) != 0 && chmod(path, 0700) < 0) return 0;
+  return trusted_directory(path);
 }
 
-/* Fills in the paths that protocol.ts describes; -1 when the run directory is not safe. */
+static int owned(const char *path) {
+  struct stat st;
+  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+/* The state directory that the command line has made: of the places it thinks of, the first that can be believed. */
+static int find_state(char *out, size_t room) {
+  const char *v;
+  int n = 0;
+  if ((v = set("GG_DIR"))) n = snprintf(out, room, "%s", v);
+  else if ((v = set("XDG_CACHE_HOME"))) n = snprintf(out, room, "%s/gg", v);
+  else if ((v = set("HOME"))) n = snprintf(out, room, "%s/.cache/gg", v);
+  if (n > 0 && (size_t)n < room && trusted_directory(out)) return 0;
+  n = snprintf(out, room, "/tmp/gg-%u/cache", (unsigned)geteuid());
+  return n > 0 && (size_t)n < room && trusted_directory(out) ? 0 : -1;
+}
+
+static int find_run(char *out, size_t room, const char *state) {
+  const char *v = set("XDG_RUNTIME_DIR");
+  for (int place = v && owned(v) ? 0 : 1; place < 3; place++) {
+    int n = place == 0   ? snprintf(out, room, "%s/gg", v)
+            : place == 1 ? snprintf(out, room, "/tmp/gg-%u", (unsigned)geteuid())
+                         : snprintf(out, room, "%s/run", state);
+    if (n < 0 || (size_t)n >= room) continue;
+    mkdir(out, 0700);
+    if (own_directory(out)) return 0;
+  }
+  return -1;
+}
+
+/* Fills in the paths that protocol.ts describes; -1 when there is no place that others cannot change. */
 static int find_places(struct places *p) {
   const char *v;
   int n;
-  unsigned uid = geteuid();
-  if ((v = set("GG_DIR"))) n = snprintf(p->state, sizeof p->state, "%s", v);
-  else if ((v = set("XDG_CACHE_HOME"))) n = snprintf(p->state, sizeof p->state, "%s/gg", v);
-  else if ((v = set("HOME"))) n = snprintf(p->state, sizeof p->state, "%s/.cache/gg", v);
-  else n = snprintf(p->state, sizeof p->state, "/tmp/gg-%u/cache", uid);
-  if (n < 0 || (size_t)n >= sizeof p->state) return -1;
-  v = set("XDG_RUNTIME_DIR");
-  if (v && own_directory(v, 0)) n = snprintf(p->run, sizeof p->run, "%s/gg", v);
-  else n = snprintf(p->run, sizeof p->run, "/tmp/gg-%u", uid);
-  if (n < 0 || (size_t)n >= sizeof p->run) return -1;
-  mkdir(p->run, 0700);
-  if (!own_directory(p->run, 077)) return -1;
+  if (find_state(p->state, sizeof p->state) || find_run(p->run, sizeof p->run, p->state)) return -1;
   unsigned long long key = fnv1a(p->state);
   v = set("GG_SOCKET");
   if (v) n = snprintf(p->socket, sizeof p->socket, "%s", v);
@@ -181,10 +204,40 @@ static void close_from(int first) {
   closedir(d);
 }
 
+/* Names that say nothing secret. */
+static const char *const harmless_names[] = {
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "NODE_OPTIONS",
+};
+static const char *const harmless_prefixes[] = {"LC_", "XDG_", "GG_"};
+/* Of one build or of one store, which may have a password in its address. */
+static const char *const others_names[] = {"GG_SESSION", "GG_REMOTE", "GG_SHIM_DIR", "GG_SOCKET", "GG_REAL_TOOL", "GG_ANSWERED"};
+
+static int is_harmless(const char *entry) {
+  size_t length = strcspn(entry, "=");
+  struct stat st;
+  for (size_t i = 0; i < sizeof others_names / sizeof *others_names; i++)
+    if (strlen(others_names[i]) == length && memcmp(entry, others_names[i], length) == 0) return 0;
+  for (size_t i = 0; i < sizeof harmless_names / sizeof *harmless_names; i++)
+    if (strlen(harmless_names[i]) == length && memcmp(entry, harmless_names[i], length) == 0) return 1;
+  for (size_t i = 0; i < sizeof harmless_prefixes / sizeof *harmless_prefixes; i++)
+    if (strncmp(entry, harmless_prefixes[i], strlen(harmless_prefixes[i])) == 0) return 1;
+  /* Where something is: a folder of certificates, of a test. A program's instructions to another are not for the server. */
+  return strncmp(entry, "AWS_", 4) != 0 && strncmp(entry, "LD_", 3) != 0 && entry[length] == '=' &&
+         entry[length + 1] == '/' && stat(entry + length + 1, &st) == 0;
+}
+
+/* The server outlives the build that starts it and answers others: what it inherits must be nobody's secret. */
+static void keep_harmless(char **env) {
+  char **kept = env;
+  for (; *env; env++)
+    if (is_harmless(*env)) *kept++ = *env;
+  *kept = NULL;
+}
+
 /* Starts the server in a process session of its own that holds nothing of ours: an inherited pipe makes ninja hang. */
 static int start_server(const struct places *p) {
   char directory[PATH_MAX], file[PATH_MAX + 8], text[2 * PATH_MAX + 4];
-  if (native_directory(directory, sizeof directory)) return -1;
+  if (native_directory(directory, sizeof directory) || !trusted_directory(directory)) return -1;
   snprintf(file, sizeof file, "%s/server", directory);
   int fd = open(file, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return -1;
@@ -214,10 +267,7 @@ static int start_server(const struct places *p) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
-  unsetenv("LD_PRELOAD");
-  unsetenv("GG_SESSION");
-  unsetenv("MAKEFLAGS");
-  unsetenv("MAKELEVEL");
+  keep_harmless(environ);
   char socket_path[PATH_MAX];
   snprintf(socket_path, sizeof socket_path, "%s", p->socket);
   /* wire/server-flags.ts */
@@ -517,7 +567,7 @@ static int as_interpreter(int argc, char **argv) {
 static int as_starter(void) {
   struct places p;
   if (find_places(&p)) {
-    say("the directory of the socket is not safe: it must be yours, with mode 0700", "", "");
+    say("no directory for state and socket that others cannot change; set GG_DIR to one of yours", "", "");
     return 1;
   }
   int fd = reach_server(&p);

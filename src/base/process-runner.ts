@@ -6,7 +6,7 @@ export interface RunRequest {
   readonly cwd: string;
   /** NAME=VALUE; the whole environment. */
   readonly env: readonly string[];
-  /** Present: in new user and mount namespaces, rooted here. */
+  /** Present: in namespaces of its own, rooted here. */
   readonly root?: string;
   /** Absolute paths to show under the root as they are. */
   readonly binds?: readonly string[];
@@ -15,6 +15,8 @@ export interface RunRequest {
 export interface RunResult {
   /** errno when it could not start, else 0. */
   readonly startErrno: number;
+  /** It could not start because the kernel gave no namespace to root it in. */
+  readonly noRoot?: boolean;
   readonly exitCode: number;
   /** 0 when it exited by itself. */
   readonly signal: number;

@@ -1,5 +1,6 @@
 // The command line. Options of ours stand before the wrapped command; everything behind it belongs to that command.
 import yargs from 'yargs';
+import { UntrustedPath } from '../base/trusted-path.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 import { type Flags, loadSettings, SETTINGS } from '../settings/table.ts';
 import { VERSION } from '../settings/version.ts';
@@ -310,6 +311,15 @@ async function main(argv: readonly string[]): Promise<number> {
   );
 }
 
+// A reader that has seen enough (head, a pager that is left) ends a command that only prints; a build goes on without words.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(process.exitCode ?? EXIT.ok);
+});
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;
@@ -318,6 +328,11 @@ main(process.argv.slice(2)).then(
     if (error instanceof CliError) {
       process.stderr.write(`gg: ${error.message}\ngg:   ${error.advice}\n`);
       process.exitCode = error.code;
+    } else if (error instanceof UntrustedPath) {
+      process.stderr.write(
+        `gg: ${error.message}\ngg:   set GG_DIR to a directory that only you can change\n`,
+      );
+      process.exitCode = EXIT.config;
     } else {
       process.stderr.write(
         `gg: internal error, version ${VERSION}: ${error instanceof Error ? error.stack : String(error)}\n`.replaceAll(

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { runtimePaths } from '../wire/runtime-paths.ts';
+import { isOwnSocket, runtimePaths } from '../wire/runtime-paths.ts';
 import type { FromServer, ToServer } from '../wire/cli-messages.ts';
 import { decodeBody, encodeFrame, FIELD, FrameReader } from '../wire/shim-frames.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
@@ -89,7 +89,10 @@ export class Client {
 
 /** @returns undefined when no server runs. */
 export async function connectIfRunning(): Promise<Client | undefined> {
-  const { socketPath } = runtimePaths(process.env, process.getuid?.() ?? 0);
+  const uid = process.getuid?.() ?? 0;
+  const { socketPath } = runtimePaths(process.env, uid);
+  // Credentials go over this connection.
+  if (!isOwnSocket(socketPath, uid)) return undefined;
   return new Promise((resolve) => {
     const socket = connect(socketPath);
     socket.once('connect', () => {

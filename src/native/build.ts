@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { tryStat } from '../base/stat.ts';
+import { ownDirectory } from '../base/trusted-path.ts';
 import { OWN_NAMES, shimNames } from '../models/tools.ts';
 
 export interface NativeOptions {
@@ -57,6 +59,9 @@ export const NINJA_LIBRARY = 'gg-interpose-ninja.so';
 /** Only builds on other machines need it; a C library other than glibc cannot have it. */
 export const VROOT_LIBRARY = 'gg-vroot.so';
 
+/** Starts tools on the workers of clusters, where nothing of ours is installed; of use only when it is static. */
+export const STARTER = 'gg-starter';
+
 const PROGRAMS: readonly Program[] = [
   { output: 'gg-shim', source: 'shim.c', flags: ['-O2'], wantsStatic: true },
   { output: 'gg-spawner', source: 'spawner.c', flags: ['-O2'], wantsStatic: true },
@@ -80,8 +85,9 @@ const PROGRAMS: readonly Program[] = [
     wantsStatic: false,
     optional: true,
   },
+  { output: STARTER, source: 'starter.c', flags: ['-O2'], wantsStatic: true, optional: true },
 ];
-const HEADERS = ['environment.h', 'protocol.h', 'request.h'];
+const HEADERS = ['environment.h', 'protocol.h', 'request.h', 'trusted.h'];
 const COMMON = ['-std=gnu11'];
 
 function pathDirectories(env: NativeOptions['env']): string[] {
@@ -125,9 +131,12 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
     hash.update(readFileSync(join(options.sources, file)));
   const parent = join(options.stateDir, 'native');
   const directory = join(parent, hash.digest('hex').slice(0, 16));
+  const uid = process.getuid?.() ?? 0;
+  // Programs that others could have changed are made anew.
+  if (ownDirectory(parent, uid))
+    for (const name of readdirSync(parent)) rmSync(join(parent, name), { recursive: true, force: true });
   const server = `${options.nodePath}\n${options.serverScript}\n`;
   if (!existsSync(join(directory, 'bin'))) {
-    mkdirSync(parent, { recursive: true, mode: 0o700 });
     const temporary = mkdtempSync(join(parent, '.build-'));
     try {
       for (const program of programs) compile(compiler, program, options.sources, temporary);
@@ -175,7 +184,11 @@ function compile(compiler: string, program: Program, sources: string, into: stri
       env: { ...process.env, GG_MODE: 'off', LD_PRELOAD: '' },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    if (r.status === 0) return;
+    if (r.status === 0) {
+      // Whatever the umask is.
+      chmodSync(join(into, program.output), 0o755);
+      return;
+    }
     said = r.error?.message ?? r.stderr.toString();
   }
   if (program.optional) return;

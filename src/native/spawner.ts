@@ -1,7 +1,7 @@
 // The server's side of wrappers/spawner.c (wire/spawner-frames.ts describes the frames).
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { ProcessRunner, RunRequest, RunResult } from '../base/process-runner.ts';
-import { OP, PLACE_FLAG } from '../wire/spawner-frames.ts';
+import { NO_ROOT, OP, PLACE_FLAG } from '../wire/spawner-frames.ts';
 import type { PlaceRequest } from '../tree/write-back.ts';
 
 class Body {
@@ -134,7 +134,8 @@ export class Spawner implements ProcessRunner {
     const outLength = answer.readUInt32LE(40);
     const errLength = answer.readUInt32LE(44 + outLength);
     return {
-      startErrno: answer.readUInt32LE(0),
+      startErrno: answer.readUInt32LE(0) & ~NO_ROOT,
+      noRoot: (answer.readUInt32LE(0) & NO_ROOT) !== 0,
       exitCode: answer.readUInt32LE(4),
       signal: answer.readUInt32LE(8),
       timedOut: answer.readUInt32LE(12) !== 0,

@@ -4,9 +4,11 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { LimitedEngine } from '../engine/layers/limited.ts';
 import { LocalEngine } from '../engine/local/local.ts';
+import { Isolation } from '../engine/local/isolation.ts';
 import { Sandbox } from '../engine/local/sandbox.ts';
+import { VirtualSandbox } from '../engine/local/virtual-sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
-import { VROOT_LIBRARY } from '../native/build.ts';
+import { STARTER, VROOT_LIBRARY } from '../native/build.ts';
 import { runtimePaths } from '../wire/runtime-paths.ts';
 import { boundHeapGrowth } from '../wire/server-flags.ts';
 import { Spawner } from '../native/spawner.ts';
@@ -30,6 +32,7 @@ import { DigestCache } from '../store/local/digest-cache.ts';
 import { collectGarbage } from '../store/local/gc.ts';
 import { readHead } from '../base/head.ts';
 import { LocalStore } from '../store/local/local.ts';
+import { Captures } from '../toolchain/captures.ts';
 import { Toolchains } from '../toolchain/toolchain.ts';
 import type { PlaceRequest } from '../tree/write-back.ts';
 import { Engines } from './engines.ts';
@@ -97,7 +100,16 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
   const history = new History(join(stateDir, 'history.jsonl'));
   const owed = new Owed({ file: join(stateDir, 'owed.json'), journal, store, digests });
   const jobs = Number(process.env['GG_JOBS']) || availableParallelism();
-  const sandbox = new Sandbox(store, runner, (tool, path) => toolchains.of(tool, path));
+  const captures = new Captures({
+    toolchains,
+    vroot: join(nativeDirectory, VROOT_LIBRARY),
+    digestOf: (path) => digests.digest(path),
+    query,
+  });
+  const sandbox = new Isolation(
+    new Sandbox(store, runner, (tool, path) => toolchains.of(tool, path)),
+    new VirtualSandbox(store, runner, captures),
+  );
   const selfCheck = new SelfCheck({
     directory: join(stateDir, 'self-check'),
     version: VERSION,
@@ -121,9 +133,8 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     local: engine,
     store,
     digestOf: (path) => digests.digest(path),
-    toolchains,
-    query,
-    vroot: join(nativeDirectory, VROOT_LIBRARY),
+    captures,
+    starter: join(nativeDirectory, STARTER),
   });
   sessions.set(detached.id, detached);
   const place = (request: PlaceRequest): Promise<number> => runner.place(request);
@@ -150,6 +161,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     heal,
     sessionOf,
     selfCheck,
+    isolation: sandbox,
     shimDirectories: new Set([join(nativeDirectory, 'bin'), nativeDirectory]),
   });
   const server = new SessionServer({

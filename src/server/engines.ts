@@ -15,18 +15,18 @@ import { RemoteHealth } from '../engine/cloud/health.ts';
 import { SharedEngine } from '../engine/layers/shared.ts';
 import { Uploads } from '../engine/cloud/uploads.ts';
 import { type ObjectName, sizeOf } from '../ir/name.ts';
-import type { QueryRunner } from '../scan/scanner.ts';
 import type { Session } from '../session/session.ts';
 import type { LocalStore } from '../store/local/local.ts';
 import { openRemote } from '../store/remote/open-remote.ts';
 import type { RemoteStore } from '../store/remote/remote.ts';
-import { parseRemoteUrl } from '../store/remote/remote-url.ts';
-import { type Captured, captureToolchain, type Unsupported } from '../toolchain/capture.ts';
+import { parseRemoteUrl, withoutSecrets } from '../store/remote/remote-url.ts';
+import type { Captures } from '../toolchain/captures.ts';
 import { Offers } from '../toolchain/offers.ts';
 import { partOf } from '../toolchain/parts.ts';
-import type { Toolchains } from '../toolchain/toolchain.ts';
 import { placeOf } from '../engine/cloud/may-leave.ts';
+import { credentialsOf } from './credentials.ts';
 import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
+import { openReapi, type ReapiParts } from './reapi.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 
 export interface EnginesParts {
@@ -34,10 +34,9 @@ export interface EnginesParts {
   readonly local: LimitedEngine;
   readonly store: LocalStore;
   readonly digestOf: (absPath: string) => ObjectName | undefined;
-  readonly toolchains: Toolchains;
-  readonly query: QueryRunner;
-  /** The built preload library of the virtual root. */
-  readonly vroot: string;
+  readonly captures: Captures;
+  /** The static program that starts tools on a cluster's workers. */
+  readonly starter: string;
 }
 
 interface Cloud {
@@ -47,6 +46,8 @@ interface Cloud {
 }
 
 const PROBLEMS_MAX = 20;
+/** Of stores and accounts: every renewal of somebody's keys makes another one. Sessions keep what they use. */
+const REMEMBERED_MAX = 8;
 const LIVE_MS = 1000;
 /** Connections of the client beyond what is in flight: answers on their way. */
 const SPARE_SOCKETS = 16;
@@ -57,7 +58,6 @@ export class Engines {
   readonly #clouds = new Map<string, Promise<Cloud>>();
   readonly #remotes = new Map<string, Promise<RemoteStore>>();
   readonly #offers: Offers;
-  readonly #captured = new Map<string, Promise<Captured | Unsupported>>();
 
   constructor(parts: EnginesParts) {
     this.#p = parts;
@@ -71,6 +71,7 @@ export class Engines {
       if (choice.remote !== '') this.#share(this.#p.local, await this.#remote(choice), choice, session);
       return;
     }
+    if (choice.engine.startsWith('grpc')) return this.#openReapi(choice, session, inFlightMax);
     if (choice.remoteUse === 'read')
       throw new CliError(
         EXIT.config,
@@ -78,13 +79,7 @@ export class Engines {
         'workers must be given files: share, or blobs to believe nobody',
       );
     const cloud = await this.#cloud(choice, inFlightMax);
-    const problems = new Set<string>();
-    const problem = (reason: string, subject: string, detail: string, advice: string): void => {
-      const key = `${reason} ${subject}`;
-      if (problems.has(key) || problems.size >= PROBLEMS_MAX) return;
-      problems.add(key);
-      session.emit({ type: 'problem', reason, subject, detail, advice });
-    };
+    const problem = problemsOf(session);
     const cost = new CostMeter(choice.budgetUsd || undefined, () => cloud.remote.counters);
     const health = new RemoteHealth((down) =>
       problem(
@@ -168,6 +163,25 @@ export class Engines {
     };
   }
 
+  async #openReapi(choice: EngineChoice, session: Session, inFlightMax: number): Promise<void> {
+    const { store, captures, starter } = this.#p;
+    const problem = problemsOf(session);
+    const { engine, report } = await openReapi(choice, inFlightMax, {
+      local: this.#local,
+      store,
+      captures,
+      starter,
+      problem,
+    });
+    if (choice.remote === '') {
+      session.engine = engine;
+      session.engineReport = report;
+      return;
+    }
+    const shared = this.#share(engine, await this.#remote(choice), choice, session);
+    session.engineReport = () => [...report(), ...sharedNotes(shared)];
+  }
+
   /** Puts the results of others before an engine. */
   #share(inner: Engine, remote: RemoteStore, choice: EngineChoice, session: Session): SharedEngine {
     const shared = new SharedEngine({
@@ -181,7 +195,7 @@ export class Engines {
         session.emit({
           type: 'problem',
           reason: error.reason,
-          subject: choice.remote,
+          subject: withoutSecrets(choice.remote),
           detail: error.message,
           advice: 'the build goes on without the results of others',
         }),
@@ -198,7 +212,7 @@ export class Engines {
     let cloud = this.#clouds.get(key);
     if (!cloud) {
       cloud = this.#connect(choice, inFlightMax);
-      this.#clouds.set(key, cloud);
+      remember(this.#clouds, key, cloud);
       cloud.catch(() => this.#clouds.delete(key));
     }
     return cloud;
@@ -210,7 +224,7 @@ export class Engines {
     let remote = this.#remotes.get(key);
     if (!remote) {
       remote = this.#openRemote(choice);
-      this.#remotes.set(key, remote);
+      remember(this.#remotes, key, remote);
       remote.catch(() => this.#remotes.delete(key));
     }
     return remote;
@@ -224,13 +238,12 @@ export class Engines {
         'set GG_REMOTE=s3://BUCKET; gg deploy lambda makes one and prints its name',
       );
     const settings = parseRemoteUrl(choice.remote, choice.env);
-    if ('problem' in settings) throw new CliError(EXIT.config, `remote: ${choice.remote}`, settings.problem);
+    if ('problem' in settings)
+      throw new CliError(EXIT.config, `remote: ${withoutSecrets(choice.remote)}`, settings.problem);
     const { address, ...secrets } = settings;
-    // The SDK's credential chain reads this process's environment; it is to see the caller's.
-    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
-    Object.assign(process.env, choice.env);
     const remote = openRemote(address, {
       ...secrets,
+      credentials: credentialsOf(choice.env),
       readOnly: choice.remoteUse === 'read',
       trustReductions: choice.remoteUse !== 'blobs',
     });
@@ -242,6 +255,7 @@ export class Engines {
   async #connect(choice: EngineChoice, inFlightMax: number): Promise<Cloud> {
     const remote = await this.#remote(choice);
     const { address } = remote;
+    const endpoint = choice.env['AWS_ENDPOINT_URL_LAMBDA'] || choice.env['AWS_ENDPOINT_URL'];
     const { awsInvoker } = await import('../engine/lambda/aws-invoker.ts');
     const invoker = await awsInvoker({
       region:
@@ -249,7 +263,8 @@ export class Engines {
         choice.env['AWS_DEFAULT_REGION'] ||
         (address.kind === 's3' ? address.region : 'us-east-1'),
       socketsMax: inFlightMax + SPARE_SOCKETS,
-      ...(choice.env['AWS_PROFILE'] ? { profile: choice.env['AWS_PROFILE'] } : {}),
+      credentials: credentialsOf(choice.env),
+      ...(endpoint ? { endpoint } : {}),
     });
     const uploads = new Uploads({ store: this.#p.store, remote, digestOf: this.#p.digestOf });
     return { remote, invoker, uploads };
@@ -259,25 +274,31 @@ export class Engines {
     const place = placeOf(job.thunk);
     if (place.kind === 'local-only') return { localOnly: place.reason, detail: place.detail };
     const { realTool, searchPath } = job.placement;
-    const toolchain = await this.#p.toolchains.of(realTool, searchPath);
-    if (toolchain.digest !== job.thunk.toolchain) return { localOnly: 'toolchain-changed', detail: realTool };
-    const key = `${toolchain.digest} ${realTool}`;
-    let captured = this.#captured.get(key);
-    if (!captured) {
-      captured = captureToolchain(toolchain, {
-        realTool,
-        vroot: this.#p.vroot,
-        digestOf: this.#p.digestOf,
-        query: this.#p.query,
-      });
-      this.#captured.set(key, captured);
-      captured.catch(() => this.#captured.delete(key));
-    }
-    const found = await captured;
+    const found = await this.#p.captures.of(job.thunk.toolchain, realTool, searchPath);
+    if (found.kind === 'changed') return { localOnly: 'toolchain-changed', detail: realTool };
     if (found.kind === 'unsupported')
       return { localOnly: found.reason, detail: found.detail, tool: realTool };
     return this.#offers.of(found, fit === 'part' ? partOf(job.thunk, job.placement.stage) : undefined);
   }
+}
+
+function remember<T>(known: Map<string, T>, key: string, value: T): void {
+  known.set(key, value);
+  for (const old of known.keys()) {
+    if (known.size <= REMEMBERED_MAX) return;
+    known.delete(old);
+  }
+}
+
+/** Says each problem once, and only so many. */
+function problemsOf(session: Session): ReapiParts['problem'] {
+  const problems = new Set<string>();
+  return (reason, subject, detail, advice) => {
+    const key = `${reason} ${subject}`;
+    if (problems.has(key) || problems.size >= PROBLEMS_MAX) return;
+    problems.add(key);
+    session.emit({ type: 'problem', reason, subject, detail, advice });
+  };
 }
 
 function engineOf(engine: Engine): Pick<Engine, 'label' | 'slots' | 'run'> {

@@ -1,6 +1,7 @@
 // Answers one tool call: plan it, freeze the thunks, leave placeholders; or force what it reads and let the real tool run.
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Isolation } from '../engine/local/isolation.ts';
 import { outputOf } from '../force/node.ts';
 import { baseName, isValue, type ObjectName, outputRef } from '../ir/name.ts';
 import { type ElfTarget, writePlaceholder } from '../ir/placeholder.ts';
@@ -66,6 +67,7 @@ export interface CallParts {
   readonly sessionOf: (id: string | undefined) => Session;
   readonly shimDirectories: ReadonlySet<string>;
   readonly selfCheck?: SelfCheck;
+  readonly isolation: Pick<Isolation, 'serves'>;
 }
 
 export class Calls {
@@ -184,10 +186,17 @@ export class Calls {
     if (!Array.isArray(frozen)) return this.#bypass(request, session, frozen);
     if (frozen.length === 1 && scans.length === 1)
       this.#p.selfCheck?.planned(frozen[0]!.name, scans[0]!, ancestry.project ?? request.cwd);
-    const sync = !deferred || plan.sync;
+    const sync = !deferred || plan.sync || !(await this.#canWait(frozen, request.realTool, searchPath));
     return sync
       ? this.#answerNow(plan, frozen, request, session, gone)
       : this.#defer(plan, frozen, request, searchPath, session, ancestry, gone);
+  }
+
+  /** Whether the runs may come after a change of their inputs: then they need a sandbox, which not every tool has everywhere. */
+  async #canWait(frozen: readonly Frozen[], realTool: string, searchPath: string): Promise<boolean> {
+    for (const { thunk } of frozen)
+      if (!(await this.#p.isolation.serves(thunk.toolchain, realTool, searchPath))) return false;
+    return true;
   }
 
   /** Begins the compile an expected call will ask for; leaves the tree alone, and tells nobody. */

@@ -6,7 +6,7 @@ import type { Deployment } from '../../deploy/desired.ts';
 import { planDeployment, planRemoval, type Step } from '../../deploy/plan.ts';
 import { template } from '../../deploy/template.ts';
 import { makeZip } from '../../deploy/zip.ts';
-import { parseRemoteUrl } from '../../store/remote/remote-url.ts';
+import { parseRemoteUrl, withoutSecrets } from '../../store/remote/remote-url.ts';
 import { CliError, EXIT } from '../../settings/exit.ts';
 import { packageRoot } from '../../client/native.ts';
 import type { Settings } from '../../settings/table.ts';
@@ -29,7 +29,7 @@ export function deploymentOf(settings: Settings, env: NodeJS.ProcessEnv): Deploy
   if (!remote || 'problem' in remote || remote.address.kind !== 's3')
     throw new CliError(
       EXIT.config,
-      remote && 'problem' in remote ? `remote: ${settings.remote}` : 'no bucket is named',
+      remote && 'problem' in remote ? `remote: ${withoutSecrets(settings.remote)}` : 'no bucket is named',
       remote && 'problem' in remote
         ? remote.problem
         : 'gg deploy lambda --remote=s3://BUCKET; names of buckets are unique in the world',

@@ -15,7 +15,7 @@ import { DigestCache } from '../../store/local/digest-cache.ts';
 import { LocalStore } from '../../store/local/local.ts';
 import { openRemote } from '../../store/remote/open-remote.ts';
 import type { RemoteStore } from '../../store/remote/remote.ts';
-import { parseRemoteUrl } from '../../store/remote/remote-url.ts';
+import { parseRemoteUrl, withoutSecrets } from '../../store/remote/remote-url.ts';
 import { type Captured, captureToolchain } from '../../toolchain/capture.ts';
 import { Toolchains } from '../../toolchain/toolchain.ts';
 import { WORKER_PROTOCOL, type WorkRequest } from '../../worker/messages.ts';
@@ -76,7 +76,7 @@ export function lambdaChecks(settings: Settings): {
         await opened.put(nameValue(bytes), bytes);
         if (!(await opened.get(nameValue(bytes))).equals(bytes)) throw new Error('other bytes came back');
         remote = opened;
-        return `${settings.remote}: listed, written, read`;
+        return `${withoutSecrets(settings.remote)}: listed, written, read`;
       },
     },
     {

@@ -8,16 +8,19 @@ import type { Billing } from '../cloud/billing.ts';
 import type { InvokeEnd, InvokeOptions, InvokeRejected, Invoker, RejectReason } from './invoker.ts';
 import { Signer } from './sigv4.ts';
 
+interface AwsKeys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+  readonly expiration?: Date;
+}
+
 export interface AwsInvokerOptions {
   readonly region: string;
   /** Absent: the service itself, or what AWS_ENDPOINT_URL_LAMBDA says. */
   readonly endpoint?: string;
   readonly profile?: string;
-  readonly credentials?: {
-    readonly accessKeyId: string;
-    readonly secretAccessKey: string;
-    readonly sessionToken?: string;
-  };
+  readonly credentials?: AwsKeys | (() => Promise<AwsKeys>);
   /** Connections at once; one invocation holds one. */
   readonly socketsMax: number;
 }

@@ -20,14 +20,14 @@ import { tryStat } from '../../base/stat.ts';
 import { Decomposer } from './without-driver.ts';
 import type { Engine, ForceJob, OutputValue, RunFailed, RunOutcome, RunWatcher } from '../engine.ts';
 import type { ProcessRunner, RunResult } from '../../base/process-runner.ts';
-import type { Sandbox } from './sandbox.ts';
 
 export interface LocalEngineOptions {
   readonly store: LocalStore;
   readonly digests: DigestCache;
   readonly runner: ProcessRunner;
   readonly slots: number;
-  readonly sandbox: Sandbox;
+  /** Shows a run exactly its declared inputs. */
+  readonly sandbox: { run(job: ForceJob, signal: AbortSignal): Promise<RunOutcome> };
   readonly watcher?: RunWatcher;
 }
 
@@ -62,7 +62,7 @@ export class LocalEngine implements Engine {
     let clean = false;
     try {
       const outputs = new OutputFiles(job, directory);
-      outputs.prepare();
+      outputs.prepare((from) => this.#beginning(job, from));
       const watched = this.#o.watcher?.begin(job, directory) ?? [];
       const result =
         (await this.#apart(job, outputs, directory, watched, options.signal)) ??
@@ -134,10 +134,22 @@ export class LocalEngine implements Engine {
     return directory;
   }
 
+  /**
+   * What an output of a tool that works in place starts as. The file at the path may be a step ahead (`strip` was promised there
+   * after `ranlib`); the stored value is what this run begins with.
+   */
+  #beginning({ thunk, placement }: ForceJob, from: string): string {
+    const input = thunk.inputs.find((i) => i.path === from);
+    const stored = input && isValue(input.name) ? this.#o.store.path(input.name as ObjectName) : undefined;
+    return stored ?? (from.startsWith('/') ? from : `${placement.cwd}/${from}`);
+  }
+
   /** The first input whose file no longer holds what the thunk says, or name that is no longer absent. */
   #changedInput(job: ForceJob): string | undefined {
+    const copied = copiedInputs(job, this.#o.store);
     for (const input of job.thunk.inputs) {
       if (!isValue(input.name)) return input.path;
+      if (copied.has(input.path)) continue;
       const path = input.path.startsWith('/') ? input.path : `${job.placement.cwd}/${input.path}`;
       if (this.#o.digests.digest(path) !== input.name) return input.path;
     }
@@ -160,6 +172,17 @@ export class LocalEngine implements Engine {
     for (const directory of this.#idle) rmSync(directory, { recursive: true, force: true });
     await this.#o.runner.close();
   }
+}
+
+/** Inputs that the tool never opens by their own names: it works on our copy of the stored value. */
+function copiedInputs({ thunk }: ForceJob, store: LocalStore): ReadonlySet<string> {
+  const copied = new Set<string>();
+  for (const { from } of thunk.outputs) {
+    if (from === undefined || thunk.args.includes(from)) continue;
+    const name = thunk.inputs.find((i) => i.path === from)?.name;
+    if (name !== undefined && isValue(name) && store.path(name as ObjectName) !== undefined) copied.add(from);
+  }
+  return copied;
 }
 
 function empty(directory: string): void {
@@ -207,12 +230,11 @@ export class OutputFiles {
     }
   }
 
-  /** Outputs that start as copies of an input (in-place tools). `root`: where the job sees its tree. */
-  prepare(root = ''): void {
+  /** Outputs that start as copies of an input (in-place tools). `sourceOf`: where the bytes of an input are. */
+  prepare(sourceOf: (from: string) => string): void {
     for (const output of this.#job.thunk.outputs) {
       if (output.from === undefined) continue;
-      const from =
-        root + (output.from.startsWith('/') ? output.from : `${this.#job.placement.cwd}/${output.from}`);
+      const from = sourceOf(output.from);
       const to = this.#pathByTag.get(output.tag)!;
       copyFileSync(from, to);
       chmodSync(to, (statSync(from).mode & 0o777) | 0o600);

@@ -40,8 +40,17 @@ export class Sandbox {
     }
   }
 
+  #newRoot(): string {
+    return join(this.#store.directory, 'tmp', `root-${process.pid}-${this.#serial++}`);
+  }
+
+  /** Whether the kernel gives what it needs. */
+  works(): Promise<boolean> {
+    return givesNamespaces(this.#runner, this.#newRoot());
+  }
+
   async run(job: ForceJob, signal: AbortSignal): Promise<RunOutcome> {
-    const root = join(this.#store.directory, 'tmp', `root-${process.pid}-${this.#serial++}`);
+    const root = this.#newRoot();
     // Outputs get a directory inside the root that no input can have.
     const inside = '/.gg-out';
     mkdirSync(join(root, inside), { recursive: true, mode: 0o700 });
@@ -69,7 +78,7 @@ export class Sandbox {
       for (const path of LOCALES) tree.directory(path);
       const hostSide = new OutputFiles(job, join(root, inside));
       const rootSide = new OutputFiles(job, inside);
-      hostSide.prepare(root);
+      hostSide.prepare((from) => root + (from.startsWith('/') ? from : `${job.placement.cwd}/${from}`));
       const result = await this.#runner.run(
         {
           file: job.placement.realTool,
@@ -91,6 +100,21 @@ export class Sandbox {
     } finally {
       rmSync(root, { recursive: true, force: true });
     }
+  }
+}
+
+/**
+ * Whether the kernel lets this user enter a root in namespaces of its own.
+ * @param root a directory that is not there; it is removed again.
+ */
+export async function givesNamespaces(runner: ProcessRunner, root: string): Promise<boolean> {
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  try {
+    new InputTree(root).file('/dev/null', undefined);
+    const probe = { file: '/none', argv: ['none'], cwd: '/', env: [], root, binds: ['/dev/null'] };
+    return (await runner.run(probe)).noRoot !== true;
+  } finally {
+    rmSync(root, { recursive: true, force: true });
   }
 }
 

@@ -26,10 +26,15 @@ export interface BadRemoteUrl {
   readonly problem: string;
 }
 
+/** As it may be shown and written down: without a name and a password, well-formed or not. */
+export function withoutSecrets(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/).*@/is, '$1***@');
+}
+
 const FORMS =
   'expected s3://BUCKET[/PREFIX][?region=R&endpoint=URL] or redis://HOST[:PORT][?prefix=P&ttl=SECONDS]';
 
-/** @param env AWS_REGION, AWS_DEFAULT_REGION and AWS_ENDPOINT_URL_S3 fill in what the text leaves out. */
+/** @param env AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL fill in what the text leaves out. */
 export function parseRemoteUrl(
   text: string,
   env: Readonly<Record<string, string | undefined>>,
@@ -49,7 +54,8 @@ function parseS3(url: URL, env: Readonly<Record<string, string | undefined>>): R
   if (!BUCKET.test(url.hostname)) return { problem: `${url.hostname} is not the name of a bucket` };
   const prefix = url.pathname.replace(/^\/|\/$/g, '') || PREFIX_DEFAULT;
   if (!PREFIX.test(prefix)) return { problem: `${prefix} is not fit as a prefix of keys` };
-  const endpoint = url.searchParams.get('endpoint') ?? env['AWS_ENDPOINT_URL_S3'] ?? '';
+  const endpoint =
+    url.searchParams.get('endpoint') ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? '';
   if (endpoint !== '' && !/^https?:\/\/[^/@]+\/?$/.test(endpoint))
     return { problem: 'the endpoint is not of the form http[s]://HOST[:PORT]' };
   const region =

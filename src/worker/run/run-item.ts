@@ -16,7 +16,7 @@ import {
   undeclaredMisses,
 } from './checks.ts';
 import { commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
-import { type ProcessEnd, runProcess } from './process.ts';
+import { type ProcessEnd, type ProcessRequest, runProcess } from './process.ts';
 import { type Root, RootError } from './root.ts';
 import type { Slot, Slots } from './slots.ts';
 import { createLog, readLog, type VrootLog } from '../../wire/vroot-log.ts';
@@ -37,6 +37,8 @@ export interface RunItemOptions {
   readonly keep: (name: ObjectName, absPath: string) => void;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Starts the tool; without it this process does. */
+  readonly start?: (request: ProcessRequest) => Promise<ProcessEnd>;
 }
 
 export interface ItemRan {
@@ -103,7 +105,7 @@ async function runIn(
   const logPath = join(slot.directory, 'log');
   createLog(logPath);
   const laidOut = performance.now();
-  const end = await runProcess({
+  const end = await (options.start ?? runProcess)({
     ...commandOf(root.path, manifest, item, thunk),
     cwd: root.path + item.cwd,
     env: environmentOf(root.path, logPath, manifest, item, thunk),

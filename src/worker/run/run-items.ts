@@ -17,6 +17,7 @@ import type {
   WorkOutput,
   WorkRequest,
 } from '../messages.ts';
+import type { ProcessEnd, ProcessRequest } from './process.ts';
 import { runItem } from './run-item.ts';
 import { Slots } from './slots.ts';
 
@@ -29,6 +30,8 @@ export interface RunItemsOptions {
   readonly fetcher: BlobFetcher;
   readonly sink: BlobSink;
   readonly signal: AbortSignal;
+  /** Starts the tools; without it this process does. */
+  readonly start?: (request: ProcessRequest) => Promise<ProcessEnd>;
 }
 
 interface Warm {
@@ -178,6 +181,7 @@ class Run {
       },
       timeoutMs: this.#request.timeoutMs,
       signal: this.#o.signal,
+      ...(this.#o.start ? { start: this.#o.start } : {}),
     });
     if (ran.kind === 'failed') return { ...ran, name: item.name };
     const before = performance.now();

@@ -7,11 +7,15 @@ import { classifyS3 } from './s3-errors.ts';
 
 export type S3Address = Extract<RemoteAddress, { kind: 's3' }>;
 
-export interface S3Credentials {
+interface S3Keys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
+  readonly expiration?: Date;
 }
+
+/** A provider is asked again shortly before what it gave ends. */
+export type S3Credentials = S3Keys | (() => Promise<S3Keys>);
 
 export interface S3WireOptions {
   /** Absent: the SDK's own chain (environment, profiles, SSO, instance or function role). */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openRemote } from '../../../../src/store/remote/open-remote.ts';
-import { parseRemoteUrl } from '../../../../src/store/remote/remote-url.ts';
+import { parseRemoteUrl, withoutSecrets } from '../../../../src/store/remote/remote-url.ts';
 
 for (const [text, env, expected] of [
   ['s3://bucket', {}, { address: { kind: 's3', bucket: 'bucket', prefix: 'gg/v1', region: 'us-east-1' } }],
@@ -73,3 +73,13 @@ for (const [text, part] of [
     assert.ok(settings.problem.includes(part), settings.problem);
     assert.ok(!settings.problem.includes('secret'));
   });
+
+test('no password is ever shown, well-formed or not', () => {
+  for (const [text, shown] of [
+    ['redis://me:pw@host:1/0', 'redis://***@host:1/0'],
+    ['redis://me:p/w@x@bad:host:x', 'redis://***@bad:host:x'],
+    ['s3://key:pw@bucket', 's3://***@bucket'],
+    ['s3://bucket/prefix', 's3://bucket/prefix'],
+  ] as const)
+    assert.equal(withoutSecrets(text), shown);
+});
