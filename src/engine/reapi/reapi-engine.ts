@@ -376,7 +376,10 @@ export class ReapiEngine implements Engine {
 
 function logOf(bytes: Buffer): VrootLog | undefined {
   try {
-    return parseLog(bytes);
+    const log = parseLog(bytes);
+    for (const names of [log.misses, log.writes, log.statics])
+      for (const name of names) if (!name.startsWith('/')) return undefined;
+    return log;
   } catch {
     return undefined;
   }

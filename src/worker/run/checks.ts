@@ -110,7 +110,7 @@ export function undeclaredMisses(
     item.searchPath.split(':').flatMap((directory) => [`${directory}/${thunk.tool}`, `${directory}/make`]),
   );
   const covered = (path: string): boolean => {
-    for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
+    for (let at = path; at !== '/' && at !== '.'; at = posix.dirname(at)) if (known.has(at)) return true;
     return isTemporary(path, scratch, root);
   };
   const found = new Set<string>();
