@@ -287,8 +287,8 @@ export class Calls {
     session: Session,
     gone: () => boolean,
   ): Promise<Answer> {
-    const owner = `now-${this.#serial++}`;
-    const before = frozen.map((f) => this.#p.forcer.reductor.node(f.name)?.state === 'done');
+    const owner = `now-${this.#serial++}-${session.id}`;
+    const before = frozen.map((f) => this.#p.forcer.reductor.node(f.name, owner)?.state === 'done');
     const nodes = await Promise.all(
       frozen.map((f) => this.#p.forcer.reductor.force(f.name, owner, { urgent: true, thunk: f.thunk })),
     );

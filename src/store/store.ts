@@ -1,5 +1,6 @@
 // The store contract: blobs under their names, and what thunks became.
 import type { ObjectName } from '../ir/name.ts';
+import type { Origin, Signature } from './provenance.ts';
 
 /** The record thunk -> outputs. Format: see reductions.ts. */
 export interface Reduction {
@@ -11,6 +12,10 @@ export interface Reduction {
   readonly stderr: Buffer;
   /** What the run cost, for time-left estimates. */
   readonly wallMs: number;
+  /** Undefined: the record does not say. */
+  readonly origin?: Origin | undefined;
+  /** Of a record in a shared store. */
+  readonly signature?: Signature | undefined;
 }
 
 export interface Store {
