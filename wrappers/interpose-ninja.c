@@ -319,7 +319,8 @@ static int read_answer(struct edge *e) {
       break;
     }
   }
-  e->status = W_EXITCODE(code & 0xff, 0);
+  /* As wait() gives the status of a process that ended by exit(). */
+  e->status = (code & 0xff) << 8;
   return exits;
 }
 
@@ -374,7 +375,7 @@ static int hear(struct edge *e) {
     static const unsigned char said[] = "gg: cannot start the command's process\n";
     e->text[1] = said;
     e->left[1] = sizeof said - 1;
-    e->status = W_EXITCODE(126, 0);
+    e->status = 126 << 8;
   }
   e->state = ANSWERED;
   /* There is something to be read from now on, whether or not the server closes its end. */
@@ -395,7 +396,7 @@ static void hear_all(struct edge *e) {
 static void hang_up(struct edge *e, int signal) {
   if (e->state != ASKED) return;
   shutdown(e->fd, SHUT_WR);
-  e->status = W_EXITCODE(0, signal);
+  e->status = signal;
 }
 
 static void wait_for_the_end(const struct edge *e) {

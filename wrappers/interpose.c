@@ -18,6 +18,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,24 +32,32 @@
 
 #include "environment.h"
 #include "protocol.h"
+#include "reach.h"
 
 /* ir/placeholder.ts: SIZE_BY_FORM, MARK, MARK_WITHIN. */
 #define MARK "gg-placeholder 1 "
 #define MARK_WITHIN 512
 static const off_t placeholder_sizes[] = {512, 1024, 1152};
 
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE 2
+#endif
+#ifndef STATX_SIZE
+#define STATX_SIZE 0x200
+#endif
+
 #define ENVIRONMENT_MAX 65536
 /* A server that was killed is started again by the next shim; so long one waits for that. */
 #define CONNECT_WAIT_MS 5000
 #define CONNECT_STEP_MS 5
-/* Of the libraries a program names, those looked at: a sanitizer's runtime is among the first. */
-#define NEEDED_MAX 8
-#define PROGRAM_HEADERS_MAX 32
+/* Of a command line; the server needs the names of files in it, which come early or are found by their directories. */
+#define BARRIER_BYTES_MAX 65536
 /* A file may be replaced while one looks at it. */
 #define TRIES_MAX 8
 
 extern char **environ;
 
+#ifdef __GLIBC__
 /* Of glibc before 2.33; programs built then still call them. */
 int __xstat(int version, const char *path, struct stat *st);
 int __lxstat(int version, const char *path, struct stat *st);
@@ -54,16 +65,30 @@ int __xstat64(int version, const char *path, struct stat64 *st);
 int __lxstat64(int version, const char *path, struct stat64 *st);
 int __fxstatat(int version, int at, const char *path, struct stat *st, int flags);
 int __fxstatat64(int version, int at, const char *path, struct stat64 *st, int flags);
+#else
+/* musl has these under another name, or not yet. */
+int execveat(int at, const char *name, char *const argv[], char *const envp[], int flags);
+int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags);
+#endif
 
 /* ---- the functions behind ours ------------------------------------------------------------------------------------ */
 
-#define HOOKS(X)                                                                                                        \
-  X(open) X(open64) X(openat) X(openat64) X(fopen) X(fopen64) X(freopen) X(freopen64) X(truncate) X(truncate64)         \
-  X(dlopen) X(stat) X(lstat) X(stat64) X(lstat64) X(fstatat) X(fstatat64) X(statx) X(__xstat) X(__lxstat) X(__xstat64)  \
-  X(__lxstat64) X(__fxstatat) X(__fxstatat64) X(chroot) X(execve) X(execvpe) X(fexecve) X(execveat) X(posix_spawn)      \
-  X(posix_spawnp) X(rename) X(renameat) X(renameat2) X(link) X(linkat)
+#define HOOKS_ANYWHERE(X)                                                                                               \
+  X(open) X(openat) X(fopen) X(freopen) X(truncate) X(dlopen) X(stat) X(lstat) X(fstatat) X(chroot) X(execve)           \
+  X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) X(rename) X(renameat) X(renameat2) X(link)           \
+  X(linkat) X(setuid) X(seteuid) X(setreuid) X(setresuid) X(system) X(popen) X(connect)
 
-#define MEMBER(name) void *name;
+/* Where files have one kind of size and time, there is one function for each of these. */
+#ifdef __GLIBC__
+#define HOOKS(X)                                                                                                        \
+  HOOKS_ANYWHERE(X)                                                                                                     \
+  X(open64) X(openat64) X(fopen64) X(freopen64) X(truncate64) X(stat64) X(lstat64) X(fstatat64) X(statx) X(__xstat)     \
+  X(__lxstat) X(__xstat64) X(__lxstat64) X(__fxstatat) X(__fxstatat64)
+#else
+#define HOOKS(X) HOOKS_ANYWHERE(X)
+#endif
+
+#define MEMBER(name) void *found_##name;
 static struct {
   HOOKS(MEMBER)
 } found;
@@ -77,7 +102,33 @@ static void *look_up(void **place, const char *name) {
   return *place;
 }
 
-#define REAL(name) ((__typeof__(&name))(found.name ? found.name : look_up(&found.name, #name)))
+#define REAL(name) ((__typeof__(&name))(found.found_##name ? found.found_##name : look_up(&found.found_##name, #name)))
+
+/* ---- calls without the library that `syscall` of ours would lead back to ------------------------------------------- */
+
+#if defined __x86_64__ || defined __aarch64__
+#define HAS_BY_NUMBER
+static inline long by_number(long number, long a, long b, long c, long d, long e, long f) {
+#if defined __x86_64__
+  register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+#else
+  register long x8 __asm__("x8") = number, result __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+  __asm__ volatile("svc 0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+#endif
+  /* The kernel's way to say errno. */
+  if ((unsigned long)result < -4095UL) return result;
+  errno = -result;
+  return -1;
+}
+#else
+#define by_number syscall
+#endif
+
+/* Opens a file as it stands. */
+static int raw_open(int at, const char *path, int flags) { return by_number(SYS_openat, at, (long)path, flags, 0, 0, 0); }
 
 /* ---- what the environment says ------------------------------------------------------------------------------------ */
 
@@ -108,7 +159,7 @@ static int on(void) {
 __attribute__((constructor)) static void start(void) {
   int saved = errno;
   if (on()) {
-#define LOOK_UP(name) found.name = dlsym(RTLD_NEXT, #name);
+#define LOOK_UP(name) found.found_##name = dlsym(RTLD_NEXT, #name);
     HOOKS(LOOK_UP)
     /* What was not found must not be what the program's own first dlerror() tells. */
     dlerror();
@@ -137,8 +188,16 @@ static unsigned char *put(unsigned char *at, int tag, const void *bytes, uint32_
   return at + 4 + (bytes ? length : 0);
 }
 
-/* One question on one connection: `to` only where the kind has one. 1: ready; 0: it cannot be; -1: nobody answered. */
-static int ask_once(int fd, const char *kind, const char *path, const char *to) {
+/* What is asked: `to` only where the kind has one; `fields`: more of the request, as they travel. */
+struct question {
+  const char *kind, *path, *to;
+  const unsigned char *fields;
+  size_t fields_length;
+};
+
+/* One question on one connection. 1: ready; 0: it cannot be; -1: nobody answered. */
+static int ask_once(int fd, const struct question *q) {
+  const char *kind = q->kind, *path = q->path, *to = q->to;
   unsigned char front[32], middle[8], back[sizeof session_entry + 32], *at = front + 8, *mid = middle, *end = back;
   unsigned char answer[64];
   uint32_t pid = getpid(), length;
@@ -150,14 +209,15 @@ static int ask_once(int fd, const char *kind, const char *path, const char *to) 
   end = put(end, GG_FIELD_PID, &pid, 4);
   end = put(end, GG_FIELD_ENV, session_entry, strlen(session_entry));
   memcpy(front, GG_FRAME_MAGIC, 4);
-  length = (at - front - 8) + strlen(path) + (mid - middle) + (to ? strlen(to) : 0) + (end - back);
+  length = (at - front - 8) + strlen(path) + (mid - middle) + (to ? strlen(to) : 0) + (end - back) + q->fields_length;
   memcpy(front + 4, &length, 4);
   struct iovec parts[] = {{front, at - front},
                           {(void *)path, strlen(path)},
                           {middle, mid - middle},
                           {(void *)to, to ? strlen(to) : 0},
-                          {back, end - back}};
-  if (send_all(fd, parts, 5)) return -1;
+                          {back, end - back},
+                          {(void *)q->fields, q->fields_length}};
+  if (send_all(fd, parts, 6)) return -1;
   /* A frame, not all until the end: who moves a file keeps the connection. */
   for (length = 0; got < sizeof answer && (got < 8 || got < 8 + (size_t)length);) {
     ssize_t n = syscall(SYS_read, fd, answer + got, sizeof answer - got);
@@ -186,7 +246,7 @@ static int is_own_server(int fd) {
  * @param unless_ended no server that has ended in order is waited for: what is asked for is likely nothing to it.
  * @param held takes the connection when the answer is yes; NULL: it is closed.
  * @returns 1 for yes, 0 for no, -1 with errno when there is no server or no descriptor for it. */
-static int ask(const char *kind, const char *path, const char *to, int unless_ended, int *held) {
+static int ask(const struct question *q, int unless_ended, int *held) {
   for (int waited = 0; waited <= CONNECT_WAIT_MS; waited += CONNECT_STEP_MS) {
     int fd = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
@@ -197,7 +257,7 @@ static int ask(const char *kind, const char *path, const char *to, int unless_en
       return -1;
     }
     /* An interrupted connect to a Unix socket has not happened; another error may pass when the server comes back. */
-    int answer = bad ? -1 : ask_once(fd, kind, path, to);
+    int answer = bad ? -1 : ask_once(fd, q);
     int error = errno;
     if (answer == 1 && held) {
       *held = fd;
@@ -215,7 +275,8 @@ static int ask(const char *kind, const char *path, const char *to, int unless_en
 /* Asks the server to make `path` real and waits until it says so. mv copies to other file systems only what it has looked at. */
 static int ask_server(const char *path) {
   char room[512];
-  return ask(strcmp(program_name(room, sizeof room), "mv") == 0 ? "keep" : "open", path, NULL, 0, NULL);
+  struct question q = {.kind = strcmp(program_name(room, sizeof room), "mv") == 0 ? "keep" : "open", .path = path};
+  return ask(&q, 0, NULL);
 }
 
 static int has_size_of_placeholder(off_t size) {
@@ -236,7 +297,7 @@ static int holds_mark(int fd, int flags, struct room *room) {
   int reading = fd;
   if ((flags & O_ACCMODE) == O_WRONLY) {
     snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
-    reading = syscall(SYS_openat, AT_FDCWD, room->link, O_RDONLY | O_CLOEXEC);
+    reading = raw_open(AT_FDCWD, room->link, O_RDONLY | O_CLOEXEC);
     if (reading < 0) return 0;
   }
   ssize_t n = syscall(SYS_pread64, reading, room->head, sizeof room->head, 0);
@@ -267,19 +328,19 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
       /* No descriptor left but this one: it serves for the question. Whoever takes it meanwhile has made the mistake. */
       syscall(SYS_close, fd);
       answer = ask_server(room->path);
-      again = syscall(SYS_openat, AT_FDCWD, room->path, reopening & ~(flags & O_CLOEXEC ? 0 : O_CLOEXEC));
+      again = raw_open(AT_FDCWD, room->path, reopening & ~(flags & O_CLOEXEC ? 0 : O_CLOEXEC));
       if (again >= 0 && again != fd) {
         syscall(SYS_dup3, again, fd, flags & O_CLOEXEC);
         syscall(SYS_close, again);
       } else if (again < 0) {
         int error = errno;
         /* The number stays taken until the caller closes it. */
-        int null = syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC);
+        int null = raw_open(AT_FDCWD, "/", O_RDONLY | O_CLOEXEC);
         if (null >= 0 && null != fd) syscall(SYS_dup3, null, fd, O_CLOEXEC), syscall(SYS_close, null);
         return error;
       }
     } else {
-      again = syscall(SYS_openat, AT_FDCWD, room->path, reopening);
+      again = raw_open(AT_FDCWD, room->path, reopening);
       if (again < 0 && errno == ENOENT && !replaced && syscall(SYS_fstat, fd, st) == 0) {
         /* It was given another name meanwhile, which the descriptor knows. */
         nap();
@@ -330,7 +391,7 @@ static int real_or_fail(int fd, int flags) {
 
 #define MODE_OF(flags, last)                                                                                            \
   mode_t mode = 0;                                                                                                      \
-  if ((flags) & (O_CREAT | __O_TMPFILE)) {                                                                              \
+  if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) {                                                                              \
     va_list list;                                                                                                       \
     va_start(list, last);                                                                                               \
     mode = va_arg(list, mode_t);                                                                                        \
@@ -342,16 +403,19 @@ int open(const char *path, int flags, ...) {
   return real_or_fail(REAL(open)(path, flags, mode), flags);
 }
 
+#ifdef __GLIBC__
 int open64(const char *path, int flags, ...) {
   MODE_OF(flags, flags);
   return real_or_fail(REAL(open64)(path, flags, mode), flags);
 }
+#endif
 
 int openat(int at, const char *path, int flags, ...) {
   MODE_OF(flags, flags);
   return real_or_fail(REAL(openat)(at, path, flags, mode), flags);
 }
 
+#ifdef __GLIBC__
 int openat64(int at, const char *path, int flags, ...) {
   MODE_OF(flags, flags);
   return real_or_fail(REAL(openat64)(at, path, flags, mode), flags);
@@ -361,6 +425,7 @@ int __open_2(const char *path, int flags) { return open(path, flags); }
 int __open64_2(const char *path, int flags) { return open64(path, flags); }
 int __openat_2(int at, const char *path, int flags) { return openat(at, path, flags); }
 int __openat64_2(int at, const char *path, int flags) { return openat64(at, path, flags); }
+#endif
 
 /* A stream just opened: its buffer is still empty, so its descriptor can be exchanged. */
 static FILE *stream_or_fail(FILE *stream, const char *mode) {
@@ -375,23 +440,27 @@ static FILE *stream_or_fail(FILE *stream, const char *mode) {
 
 FILE *fopen(const char *path, const char *mode) { return stream_or_fail(REAL(fopen)(path, mode), mode); }
 
+#ifdef __GLIBC__
 FILE *fopen64(const char *path, const char *mode) { return stream_or_fail(REAL(fopen64)(path, mode), mode); }
+#endif
 
 FILE *freopen(const char *path, const char *mode, FILE *old) {
   FILE *stream = REAL(freopen)(path, mode, old);
   return path ? stream_or_fail(stream, mode) : stream;
 }
 
+#ifdef __GLIBC__
 FILE *freopen64(const char *path, const char *mode, FILE *old) {
   FILE *stream = REAL(freopen64)(path, mode, old);
   return path ? stream_or_fail(stream, mode) : stream;
 }
+#endif
 
 /* Before a library is loaded or a size is asked for, the file is opened once, which makes it real. @returns 0 or errno. */
 __attribute__((noinline)) static int touch_path(int at, const char *path) {
   if (!path || !*path || !on()) return 0;
   int saved = errno, error = 0;
-  int fd = syscall(SYS_openat, at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = raw_open(at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0) {
     error = make_real(fd, O_RDONLY | O_CLOEXEC);
     syscall(SYS_close, fd);
@@ -408,12 +477,14 @@ int truncate(const char *path, off_t length) {
   return -1;
 }
 
+#ifdef __GLIBC__
 int truncate64(const char *path, off64_t length) {
   int error = length > 0 ? touch_path(AT_FDCWD, path) : 0;
   if (error == 0) return REAL(truncate64)(path, length);
   errno = error;
   return -1;
 }
+#endif
 
 /* Leaves by a jump (-O2): the C library takes the return address for the caller, whose RUNPATH counts. */
 void *dlopen(const char *path, int mode) {
@@ -427,7 +498,7 @@ void *dlopen(const char *path, int mode) {
 static int compares_times(void) {
   static const char wanted[] = "-E\0cmake_depends";
   char words[512];
-  int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+  int fd = raw_open(AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
   ssize_t n = syscall(SYS_read, fd, words, sizeof words);
   syscall(SYS_close, fd);
@@ -470,10 +541,11 @@ static int size_matters(mode_t mode, off_t size) {
 
 int stat(const char *restrict path, struct stat *restrict st) STAT_HOOK(REAL(stat)(path, st), AT_FDCWD)
 int lstat(const char *restrict path, struct stat *restrict st) STAT_HOOK(REAL(lstat)(path, st), AT_FDCWD)
-int stat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(stat64)(path, st), AT_FDCWD)
-int lstat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(lstat64)(path, st), AT_FDCWD)
 int fstatat(int at, const char *restrict path, struct stat *restrict st, int flags)
     STAT_HOOK(REAL(fstatat)(at, path, st, flags), at)
+#ifdef __GLIBC__
+int stat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(stat64)(path, st), AT_FDCWD)
+int lstat64(const char *restrict path, struct stat64 *restrict st) STAT_HOOK(REAL(lstat64)(path, st), AT_FDCWD)
 int fstatat64(int at, const char *restrict path, struct stat64 *restrict st, int flags)
     STAT_HOOK(REAL(fstatat64)(at, path, st, flags), at)
 int __xstat(int version, const char *path, struct stat *st) STAT_HOOK(REAL(__xstat)(version, path, st), AT_FDCWD)
@@ -493,6 +565,101 @@ int statx(int at, const char *restrict path, int flags, unsigned mask, struct st
   }
   return result;
 }
+#endif
+
+/* ---- barriers ----------------------------------------------------------------------------------------------------- */
+
+struct barrier_room {
+  struct room room;
+  unsigned char fields[BARRIER_BYTES_MAX];
+};
+
+/* Whether a process with this environment gets our library. */
+static int is_guarded(char *const *env) {
+  const char *preload = look(env, "LD_PRELOAD");
+  return active(env) && preload && strstr(preload, "gg-interpose");
+}
+
+/* Whether an argument is still a placeholder: then nobody who cannot wait for it may have it. */
+static int names_placeholder(char *const argv[], struct room *room) {
+  for (; argv && *argv; argv++) {
+    int fd = raw_open(AT_FDCWD, *argv, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) continue;
+    struct stat st;
+    int is = syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && has_size_of_placeholder(st.st_size) && holds_mark(fd, O_RDONLY, room);
+    syscall(SYS_close, fd);
+    if (is) return 1;
+  }
+  return 0;
+}
+
+/* Something is about to run that does not wait for placeholders: all it can reach is made real first.
+ * @param why a word for people (src/session/barrier.ts). `argv`: with the program's name first; its words may be files.
+ * @returns 0, or EIO when there is no server to make an argument real. */
+__attribute__((noinline)) static int barrier(const char *why, const char *program, char *const argv[]) {
+  if (!on() || look(environ, "COLLECT_GCC")) return 0;
+  int saved = errno, error = 0;
+  struct barrier_room *b = (void *)syscall(SYS_mmap, NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if ((void *)b == MAP_FAILED) return 0;
+  unsigned char *at = b->fields, *end = b->fields + sizeof b->fields;
+  ssize_t n = syscall(SYS_getcwd, b->room.path, PATH_MAX);
+  if (n > 1) at = put(at, GG_FIELD_CWD, b->room.path, n - 1);
+  at = put(at, GG_FIELD_UNUSUAL, why, strlen(why));
+  for (char *const *word = argv; word && *word; word++) {
+    size_t length = strlen(*word);
+    if (length < PATH_MAX && (size_t)(end - at) > length + 5) at = put(at, GG_FIELD_ARG, *word, length);
+  }
+  struct question q = {.kind = "barrier", .path = program, .fields = b->fields, .fields_length = at - b->fields};
+  if (ask(&q, 1, NULL) < 0 && names_placeholder(argv, &b->room)) error = EIO;
+  syscall(SYS_munmap, b, sizeof *b);
+  errno = saved;
+  return error;
+}
+
+/* Another user reads neither our library nor the server's socket: who becomes one does so behind a barrier. */
+static void before_user(uid_t uid) {
+  if (uid != (uid_t)-1 && on() && uid != (uid_t)syscall(SYS_geteuid)) barrier("other-user", "", NULL);
+}
+
+int setuid(uid_t uid) { return before_user(uid), REAL(setuid)(uid); }
+int seteuid(uid_t uid) { return before_user(uid), REAL(seteuid)(uid); }
+int setreuid(uid_t ruid, uid_t euid) { return before_user(euid), REAL(setreuid)(ruid, euid); }
+int setresuid(uid_t ruid, uid_t euid, uid_t suid) { return before_user(euid), REAL(setresuid)(ruid, euid, suid); }
+
+/* Whether a process of this machine listens there, which may read what stands in the tree. Our own server is none. */
+static int is_local(const struct sockaddr *address, socklen_t length) {
+  const struct sockaddr_in *four = (const void *)address;
+  const struct sockaddr_in6 *six = (const void *)address;
+  switch (length >= sizeof address->sa_family ? address->sa_family : AF_UNSPEC) {
+  case AF_UNIX:
+    return strncmp(((const struct sockaddr_un *)address)->sun_path, server_address.sun_path, length - offsetof(struct sockaddr_un, sun_path)) != 0;
+  case AF_INET:
+    return length >= sizeof *four && ntohl(four->sin_addr.s_addr) >> 24 == 127;
+  case AF_INET6:
+    return length >= sizeof *six && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+  default:
+    return 0;
+  }
+}
+
+/* A daemon that was there before us works for a build: a compile server, a cache. */
+int connect(int fd, const struct sockaddr *address, socklen_t length) {
+  if (on() && address && is_local(address, length)) barrier("daemon", "", NULL);
+  return REAL(connect)(fd, address, length);
+}
+
+/* The C library starts the shell of these by itself, with what `environ` says. */
+static void before_shell(const char *command) {
+  char *words[] = {"sh", (char *)command, NULL};
+  if (on() && !is_guarded(environ)) barrier("cleared-environment", "sh", words);
+}
+
+int system(const char *command) {
+  if (command) before_shell(command);
+  return REAL(system)(command);
+}
+
+FILE *popen(const char *command, const char *mode) { return before_shell(command), REAL(popen)(command, mode); }
 
 /* ---- other names --------------------------------------------------------------------------------------------------- */
 
@@ -538,7 +705,7 @@ static int absolute_path(int at, const char *path, struct move_room *room) {
  * @returns 0, or the errno of what the call must fail with. */
 static int tell(const char *kind, int what, int at, const char *old, int to_at, const char *to, int *held, struct move_room *room) {
   char *path = room->room.path;
-  int fd = syscall(SYS_openat, at, old, what == DIRECTORY ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = raw_open(at, old, what == DIRECTORY ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return 0;
   ssize_t n = 0;
   if (what == DIRECTORY || holds_mark(fd, O_RDONLY, &room->room)) {
@@ -548,7 +715,8 @@ static int tell(const char *kind, int what, int at, const char *old, int to_at, 
   syscall(SYS_close, fd);
   if (n <= 0 || absolute_path(to_at, to, room)) return 0;
   path[n] = 0;
-  int answer = ask(kind, path, room->to, what == DIRECTORY, held);
+  struct question q = {.kind = kind, .path = path, .to = room->to};
+  int answer = ask(&q, what == DIRECTORY, held);
   if (answer == 1 || what == DIRECTORY) return 0;
   /* Without a descriptor nothing can be said nor made real; the walk at the end of the build finds it. */
   if (answer < 0) return errno == EMFILE || errno == ENFILE ? 0 : EIO;
@@ -609,13 +777,17 @@ static int exchange_names(int at, const char *old, int to_at, const char *to) {
 int rename(const char *old, const char *to) MOVE_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(rename)(old, to))
 int renameat(int at, const char *old, int to_at, const char *to)
     MOVE_HOOK(at, old, to_at, to, REAL(renameat)(at, old, to_at, to))
+static int really_renameat2(int at, const char *old, int to_at, const char *to, unsigned flags) {
+  __typeof__(&renameat2) real = REAL(renameat2);
+  return real ? real(at, old, to_at, to, flags) : by_number(SYS_renameat2, at, (long)old, to_at, (long)to, flags, 0);
+}
 int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags) {
   if (flags & RENAME_EXCHANGE) {
     int error = exchange_names(at, old, to_at, to);
     if (error) return errno = error, -1;
-    return REAL(renameat2)(at, old, to_at, to, flags);
+    return really_renameat2(at, old, to_at, to, flags);
   }
-  MOVE_HOOK(at, old, to_at, to, REAL(renameat2)(at, old, to_at, to, flags))
+  MOVE_HOOK(at, old, to_at, to, really_renameat2(at, old, to_at, to, flags))
 }
 int link(const char *old, const char *to) LINK_HOOK(AT_FDCWD, old, AT_FDCWD, to, REAL(link)(old, to))
 int linkat(int at, const char *old, int to_at, const char *to, int flags)
@@ -625,33 +797,39 @@ int linkat(int at, const char *old, int to_at, const char *to, int flags)
 
 /* Node's library asks for sizes so, and older programs for renameat2. All else goes on as it is, without a word to the loader:
  * allocators call this before anything is ready. Our own calls pass here too. */
-#if defined __x86_64__ || defined __aarch64__
-static inline long by_number(long number, long a, long b, long c, long d, long e, long f) {
-#if defined __x86_64__
-  register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-  long result;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-#else
-  register long x8 __asm__("x8") = number, result __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-  register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-  __asm__ volatile("svc 0" : "+r"(result) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-#endif
-  /* The kernel's way to say errno. */
-  if ((unsigned long)result < -4095UL) return result;
-  errno = -result;
-  return -1;
-}
+#ifdef HAS_BY_NUMBER
+/* `struct statx`, as far as it matters here; not every C library has it. */
+struct sized {
+  uint32_t mask;
+  unsigned char more[24];
+  uint16_t mode;
+  unsigned char other[10];
+  uint64_t size;
+};
 
-__attribute__((noinline)) static long statx_by_number(int at, const char *path, long flags, long mask, struct statx *st) {
+__attribute__((noinline)) static long statx_by_number(int at, const char *path, long flags, long mask, struct sized *st) {
   long result = by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
-  if (result != 0 || !(st->stx_mask & STATX_SIZE) || !size_matters(st->stx_mode, (off_t)st->stx_size)) return result;
+  if (result != 0 || !(st->mask & STATX_SIZE) || !size_matters(st->mode, (off_t)st->size)) return result;
   touch_path(at, path);
   return by_number(SYS_statx, at, (long)path, flags, mask, (long)st, 0);
 }
 
 long any_call(long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
 long any_call(long number, long a, long b, long c, long d, long e, long f) {
-  if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct statx *)e);
+  if (number == SYS_execve) return execve((const char *)a, (char *const *)b, (char *const *)c);
+  if (number == SYS_execveat) return execveat(a, (const char *)b, (char *const *)c, (char *const *)d, e);
+  if (number == SYS_setuid) return setuid(a);
+  if (number == SYS_setreuid) return setreuid(a, b);
+  if (number == SYS_setresuid) return setresuid(a, b, c);
+  if (number == SYS_chroot) return chroot((const char *)a);
+  if (number == SYS_pivot_root) barrier("chroot", "", NULL);
+  if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == ON) {
+    if (number == SYS_openat) return real_or_fail(by_number(number, a, b, c, d, e, f), c);
+#ifdef SYS_open
+    if (number == SYS_open) return real_or_fail(by_number(number, a, b, c, d, e, f), b);
+#endif
+  }
+  if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct sized *)e);
   if (number == SYS_renameat2) return renameat2(a, (const char *)b, c, (const char *)d, e);
   return by_number(number, a, b, c, d, e, f);
 }
@@ -661,6 +839,8 @@ long any_call(long number, long a, long b, long c, long d, long e, long f) {
 
 /* Below another root neither our library nor the server's socket is where it was. */
 int chroot(const char *path) {
+  char *words[] = {"chroot", (char *)path, NULL};
+  barrier("chroot", "", words);
   int result = REAL(chroot)(path);
   if (result == 0 && on()) {
     rooted = 1;
@@ -671,66 +851,12 @@ int chroot(const char *path) {
 
 /* What an exec changes. There is no heap after vfork, and a thread's stack may be small: the caller makes room for just that. */
 struct plan {
-  enum { AS_IS, TO_SHIM, WITHOUT_US, AS_NINJA } kind;
+  enum { AS_IS, TO_SHIM, WITHOUT_US, AS_NINJA, SYNC_BELOW } kind;
   /* Bytes for the changed strings; entries for the changed environment. */
   size_t text, entries;
+  /* Other than 0: the call must fail with this errno. */
+  int error;
 };
-
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
-
-/* A program of another class or machine: its loader would complain about our library. */
-static int is_foreign(const ElfW(Ehdr) *head) {
-  return head->e_ident[EI_CLASS] != __ehdr_start.e_ident[EI_CLASS] || head->e_machine != __ehdr_start.e_machine;
-}
-
-/* A program linked with a runtime that ends it when another library comes first in LD_PRELOAD. */
-static int wants_to_be_first(int fd, const ElfW(Ehdr) *head) {
-  ElfW(Phdr) parts[PROGRAM_HEADERS_MAX];
-  ElfW(Dyn) entries[16];
-  ElfW(Addr) needed[NEEDED_MAX], strings = 0;
-  int count = 0, parts_count = head->e_phnum < PROGRAM_HEADERS_MAX ? head->e_phnum : PROGRAM_HEADERS_MAX;
-  if (head->e_phentsize != sizeof *parts) return 0;
-  if (syscall(SYS_pread64, fd, parts, parts_count * sizeof *parts, head->e_phoff) != (ssize_t)(parts_count * sizeof *parts)) return 0;
-  for (int i = 0; i < parts_count; i++) {
-    if (parts[i].p_type != PT_DYNAMIC) continue;
-    for (size_t at = 0; at < parts[i].p_filesz; at += sizeof entries) {
-      ssize_t n = syscall(SYS_pread64, fd, entries, sizeof entries, parts[i].p_offset + at);
-      for (int e = 0; e < (int)(n > 0 ? n / (ssize_t)sizeof *entries : 0) && entries[e].d_tag != DT_NULL; e++) {
-        if (entries[e].d_tag == DT_NEEDED && count < NEEDED_MAX) needed[count++] = entries[e].d_un.d_val;
-        if (entries[e].d_tag == DT_STRTAB) strings = entries[e].d_un.d_ptr;
-      }
-      if (n < (ssize_t)sizeof entries || strings) break;
-    }
-  }
-  for (int i = 0; i < parts_count && strings && count; i++) {
-    if (parts[i].p_type != PT_LOAD || strings < parts[i].p_vaddr || strings >= parts[i].p_vaddr + parts[i].p_filesz) continue;
-    for (int n = 0; n < count; n++) {
-      char name[10];
-      off_t at = strings - parts[i].p_vaddr + parts[i].p_offset + needed[n];
-      if (syscall(SYS_pread64, fd, name, sizeof name, at) != sizeof name) continue;
-      if (memcmp(name, "libasan.so", 10) == 0 || memcmp(name, "libtsan.so", 10) == 0) return 1;
-    }
-    return 0;
-  }
-  return 0;
-}
-
-static int wants_clean_preload(const char *path, char *const *env) {
-  if (rooted) return 1;
-  if (!path || !strchr(path, '/')) return 0;
-  ElfW(Ehdr) head;
-  int wants = 0;
-  int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  /* ldd: the list of libraries is to be the program's own. */
-  if (look(env, "LD_TRACE_LOADED_OBJECTS")) wants = 1;
-  else if (syscall(SYS_pread64, fd, &head, sizeof head, 0) == sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0) {
-    int packaged = strncmp(path, "/usr/", 5) == 0 || strncmp(path, "/bin/", 5) == 0;
-    wants = is_foreign(&head) || (!packaged && wants_to_be_first(fd, &head));
-  }
-  syscall(SYS_close, fd);
-  return wants;
-}
 
 static size_t entries_of(char *const *env) {
   size_t n = 0;
@@ -749,24 +875,100 @@ static int wants_edges(const char *path, const char *shims, const char *preload)
   return syscall(SYS_faccessat, AT_FDCWD, room, R_OK) == 0;
 }
 
-static struct plan plan_exec(const char *path, char *const *env) {
-  struct plan plan = {AS_IS, 1, 1};
+/* Whether the loader of a program started now could read our library, which is named in `preload`. Its owner is who may speak to
+ * the server; a process that has become another user may still have the rights to open it, and lose them with the exec. */
+static int can_load_ours(const char *preload) {
+  char path[PATH_MAX];
+  const char *ours = strstr(preload, "gg-interpose"), *start = ours;
+  if (!ours) return 1;
+  while (start > preload && start[-1] != ':' && start[-1] != ' ') start--;
+  size_t length = (ours - start) + strcspn(ours, ": ");
+  if (length >= sizeof path) return 1;
+  memcpy(path, start, length);
+  path[length] = 0;
+  int fd = raw_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno != EACCES && errno != ENOENT && errno != ENOTDIR;
+  struct stat st;
+  int is_ours = syscall(SYS_fstat, fd, &st) < 0 || st.st_uid == (uid_t)syscall(SYS_geteuid);
+  syscall(SYS_close, fd);
+  return is_ours;
+}
+
+/* Libraries that the loader opens before ours can wait for them: the user's own preload and audit libraries. */
+static void make_listed_real(const char *list) {
+  char path[PATH_MAX];
+  for (; list && *list; list += strspn(list, ": ")) {
+    size_t length = strcspn(list, ": ");
+    if (length < sizeof path && memchr(list, '/', length) && !memmem(list, length, "gg-interpose", 12)) {
+      memcpy(path, list, length);
+      path[length] = 0;
+      touch_path(AT_FDCWD, path);
+    }
+    list += length;
+  }
+}
+
+/* Why a program is about to start that does not wait for placeholders; NULL: it does. */
+static const char *why_unguarded(const char *path, char *const *env, enum reach reach, int has_search_path) {
+  if (!is_guarded(env)) return "cleared-environment";
+  if (look(env, "LD_TRACE_LOADED_OBJECTS")) return "loader";
+  switch (reach) {
+  case FOREIGN:
+    return "other-class";
+  case WANTS_TO_BE_FIRST:
+    return "sanitizer";
+  case LOADER:
+    return "loader";
+  case STATIC:
+    return "static-program";
+  case SECURE:
+    return "setuid-program";
+  case REACHED:
+    break;
+  }
+  if (!can_load_ours(look(env, "LD_PRELOAD"))) return "other-user";
+  int packaged = strncmp(path, "/usr/", 5) == 0 || strncmp(path, "/bin/", 5) == 0;
+  return !packaged && (has_search_path || look(env, "LD_LIBRARY_PATH")) ? "libraries" : NULL;
+}
+
+/* Whether our library is taken from a program's environment, since its loader would say something about it. */
+static int wants_clean_preload(const char *why, enum reach reach) {
+  if (rooted) return 1;
+  if (!why || reach == STATIC || reach == SECURE) return 0;
+  return strcmp(why, "libraries") != 0 && strcmp(why, "cleared-environment") != 0;
+}
+
+static struct plan plan_exec(const char *path, char *const argv[], char *const *env) {
+  struct plan plan = {AS_IS, 1, 1, 0};
   size_t entries;
-  if (!path || !active(env) || (entries = entries_of(env)) > ENVIRONMENT_MAX) return plan;
-  int saved = errno;
+  if (!path || !(on() || rooted || active(env)) || (entries = entries_of(env)) > ENVIRONMENT_MAX) return plan;
+  int saved = errno, has_search_path = 0;
   struct stat st;
   /* A program still to be built is made real first, so that it starts as itself. */
   if (syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && has_size_of_placeholder(st.st_size)) touch_path(AT_FDCWD, path);
-  const char *shims = look(env, "GG_SHIM_DIR"), *preload;
-  if (path[0] == '/' && shims && !rooted && !look(env, "COLLECT_GCC") && has_shim(path, shims)) {
+  const char *shims = look(env, "GG_SHIM_DIR"), *preload = look(env, "LD_PRELOAD");
+  if (path[0] == '/' && shims && active(env) && !rooted && !look(env, "COLLECT_GCC") && has_shim(path, shims)) {
     plan.kind = TO_SHIM;
     plan.text = strlen(shims) + strlen(strrchr(path, '/')) + 1 + sizeof "GG_REAL_TOOL=" + strlen(path);
     plan.entries = entries + 2;
-  } else if ((preload = look(env, "LD_PRELOAD")) && wants_clean_preload(path, env)) {
+    errno = saved;
+    return plan;
+  }
+  enum reach reach = reach_of(path, &has_search_path);
+  const char *why = why_unguarded(path, env, reach, has_search_path);
+  if (reach == STATIC && is_beside_shim(path)) why = NULL;
+  make_listed_real(preload);
+  make_listed_real(look(env, "LD_AUDIT"));
+  if (why) plan.error = barrier(why, path, argv);
+  if (preload && wants_clean_preload(why, reach)) {
     plan.kind = WITHOUT_US;
     plan.text = sizeof "LD_PRELOAD=" + strlen(preload);
     plan.entries = entries + 1;
-  } else if (shims && preload && wants_edges(path, shims, preload)) {
+  } else if (why && reach == STATIC && is_guarded(env) && look(env, "GG_MODE")) {
+    /* What it starts has our library, and may defer; but it reads in between, and does not wait. */
+    plan.kind = SYNC_BELOW;
+    plan.entries = entries + 1;
+  } else if (shims && preload && active(env) && wants_edges(path, shims, preload)) {
     plan.kind = AS_NINJA;
     plan.text = sizeof "LD_PRELOAD=" + strlen(shims) + sizeof EDGES + strlen(preload);
     plan.entries = entries + 1;
@@ -778,7 +980,8 @@ static struct plan plan_exec(const char *path, char *const *env) {
 /* Writes the changed call into `text` and `list`. */
 static void carry_out(const struct plan *plan, const char **path, char *const **env, char *text, char **list) {
   size_t n = 0;
-  const char *dropped = plan->kind == TO_SHIM ? "GG_REAL_TOOL=" : "LD_PRELOAD=";
+  static const char sync_mode[] = "GG_MODE=sync";
+  const char *dropped = plan->kind == TO_SHIM ? "GG_REAL_TOOL=" : plan->kind == SYNC_BELOW ? "GG_MODE=" : "LD_PRELOAD=";
   if (plan->kind == AS_IS) return;
   for (char *const *e = *env; *e; e++)
     if (strncmp(*e, dropped, strlen(dropped)) != 0) list[n++] = *e;
@@ -788,6 +991,8 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
     stpcpy(stpcpy(told, "GG_REAL_TOOL="), *path);
     list[n++] = told;
     *path = text;
+  } else if (plan->kind == SYNC_BELOW) {
+    list[n++] = (char *)sync_mode;
   } else if (plan->kind == AS_NINJA) {
     stpcpy(stpcpy(stpcpy(stpcpy(text, dropped), look(*env, "GG_SHIM_DIR")), EDGES), look(*env, "LD_PRELOAD"));
     list[n++] = text;
@@ -800,9 +1005,15 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
 }
 
 #define CHANGED(path, env)                                                                                              \
-  struct plan plan = plan_exec(path, env);                                                                              \
+  struct plan plan = plan_exec(path, argv, env);                                                                             \
   char text[plan.text], *entries[plan.entries];                                                                         \
   carry_out(&plan, &path, &env, text, entries)
+
+/* For the calls that say errno, and for those that return it. */
+#define STOPS                                                                                                           \
+  if (plan.error) return errno = plan.error, -1
+#define STOPS_SPAWN                                                                                                     \
+  if (plan.error) return plan.error
 
 /* `path`: where `file` is found, or `file` itself when it has a slash or is nowhere. `moves`: in another directory, perhaps. */
 #define SEARCHED(path, file, moves)                                                                                     \
@@ -812,6 +1023,7 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
 
 int execve(const char *path, char *const argv[], char *const envp[]) {
   CHANGED(path, envp);
+  STOPS;
   return REAL(execve)(path, argv, envp);
 }
 
@@ -820,6 +1032,7 @@ int execv(const char *path, char *const argv[]) { return execve(path, argv, envi
 int execvpe(const char *file, char *const argv[], char *const envp[]) {
   SEARCHED(path, file, 0);
   CHANGED(path, envp);
+  STOPS;
   return REAL(execvpe)(plan.kind == TO_SHIM ? path : file, argv, envp);
 }
 
@@ -829,18 +1042,25 @@ int execvp(const char *file, char *const argv[]) { return execvpe(file, argv, en
 int fexecve(int fd, char *const argv[], char *const envp[]) {
   char link[40];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  const char *path = active(envp) && look(envp, "LD_PRELOAD") && wants_clean_preload(link, envp) ? link : NULL;
-  if (!path) return REAL(fexecve)(fd, argv, envp);
+  const char *path = link;
   CHANGED(path, envp);
+  STOPS;
   return REAL(fexecve)(fd, argv, envp);
 }
 
-int execveat(int at, const char *path, char *const argv[], char *const envp[], int flags) {
-  if (path && (path[0] == '/' || at == AT_FDCWD) && *path) {
-    CHANGED(path, envp);
-    return REAL(execveat)(at, path, argv, envp, flags);
+int execveat(int at, const char *name, char *const argv[], char *const envp[], int flags) {
+  size_t length = strlen(name);
+  char place[length + 40];
+  const char *path = name;
+  if (name[0] != '/' && at != AT_FDCWD) {
+    snprintf(place, sizeof place, "/proc/self/fd/%d%s%s", at, length ? "/" : "", name);
+    path = place;
   }
-  return REAL(execveat)(at, path, argv, envp, flags);
+  CHANGED(path, envp);
+  STOPS;
+  if (plan.kind == TO_SHIM) return REAL(execve)(path, argv, envp);
+  __typeof__(&execveat) real = REAL(execveat);
+  return real ? real(at, name, argv, envp, flags) : by_number(SYS_execveat, at, (long)name, (long)argv, (long)envp, flags, 0);
 }
 
 /* The list forms: gathered on the stack, then as above. */
@@ -877,6 +1097,7 @@ int execle(const char *path, const char *first, ...) {
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                 char *const argv[], char *const envp[]) {
   CHANGED(path, envp);
+  STOPS_SPAWN;
   return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
 }
 
@@ -884,6 +1105,7 @@ int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t 
                  char *const argv[], char *const envp[]) {
   SEARCHED(path, file, actions != NULL);
   CHANGED(path, envp);
+  STOPS_SPAWN;
   if (plan.kind == TO_SHIM) return REAL(posix_spawn)(pid, path, actions, attributes, argv, envp);
   return REAL(posix_spawnp)(pid, file, actions, attributes, argv, envp);
 }

@@ -43,6 +43,16 @@
 
 #define OWN_PATH "/.gg/vroot.so"
 #define ABSOLUTE_MARK "././"
+/* Where files have one kind of size, a stream is opened by one function. */
+#ifdef __GLIBC__
+#define FOPEN "fopen64"
+#define FREOPEN "freopen64"
+#else
+#define FOPEN "fopen"
+#define FREOPEN "freopen"
+struct statx;
+#endif
+
 #define ROOM (2 * PATH_MAX + 64)
 #define LINKS_MAX 40
 #define RANDOM_BYTES 65536
@@ -424,12 +434,18 @@ time_t time(time_t *to) {
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
-/* Inputs and the toolchain are shared with other runs: hard links without permission to write. The superuser and the owner
- * could change them all the same. */
+/* Seconds; src/worker/blobs/blob-cache.ts gives this time to all that a run only reads, and root.ts adds the number of a class. */
+#define INPUT_MTIME_S 1000000000
+#define INPUT_CLASSES_MAX 1000000
+
+/* The toolchain is shared with other runs, and inputs are to stay as they were declared: files without permission to write, linked
+ * from elsewhere or of the time that inputs have. The superuser and the owner could change them all the same. */
 static int is_protected(int at, const char *path) {
   struct stat st;
   int saved = errno;
-  int result = syscall(SYS_newfstatat, at, path, &st, 0) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 0222) && st.st_nlink > 1;
+  int result = syscall(SYS_newfstatat, at, path, &st, 0) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 0222) &&
+               (st.st_nlink > 1 || (st.st_mtim.tv_nsec == 0 && st.st_mtim.tv_sec >= INPUT_MTIME_S &&
+                                    st.st_mtim.tv_sec - INPUT_MTIME_S < INPUT_CLASSES_MAX));
   errno = saved;
   return result;
 }
@@ -452,7 +468,7 @@ static int open_inside(int at, const char *path, int flags, mode_t mode) {
 
 #define MODE_OF(flags)                                                                                                  \
   mode_t mode = 0;                                                                                                      \
-  if ((flags) & (O_CREAT | __O_TMPFILE)) {                                                                              \
+  if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) {                                                       \
     va_list list;                                                                                                       \
     va_start(list, flags);                                                                                              \
     mode = va_arg(list, mode_t);                                                                                        \
@@ -470,15 +486,25 @@ static int open_inside(int at, const char *path, int flags, mode_t mode) {
     return open_inside(at, path, flags, mode);                                                                          \
   }
 OPEN(open)
+#ifdef __GLIBC__
 OPEN(open64)
+#endif
 OPENAT(openat)
+#ifdef __GLIBC__
 OPENAT(openat64)
+#endif
 int __open_2(const char *path, int flags) { return open_inside(AT_FDCWD, path, flags, 0); }
+#ifdef __GLIBC__
 int __open64_2(const char *path, int flags) { return open_inside(AT_FDCWD, path, flags, 0); }
+#endif
 int __openat_2(int at, const char *path, int flags) { return open_inside(at, path, flags, 0); }
+#ifdef __GLIBC__
 int __openat64_2(int at, const char *path, int flags) { return open_inside(at, path, flags, 0); }
+#endif
 int creat(const char *path, mode_t mode) { return open_inside(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
+#ifdef __GLIBC__
 int creat64(const char *path, mode_t mode) { return creat(path, mode); }
+#endif
 
 /* Says how a stream's opening ended. */
 static FILE *streamed(FILE *stream, const char *path, const char *mode) {
@@ -493,9 +519,9 @@ static int may_stream(const char *name, const char *mode) {
   return 0;
 }
 
-FILE *fopen64(const char *restrict path, const char *restrict mode) {
+static FILE *opened(const char *path, const char *mode) {
   char room[ROOM];
-  REAL(FILE *, "fopen64", const char *, const char *);
+  REAL(FILE *, FOPEN, const char *, const char *);
   setup();
   if (is_random(path)) {
     int fd = open_random(0);
@@ -505,17 +531,23 @@ FILE *fopen64(const char *restrict path, const char *restrict mode) {
   return may_stream(name, mode) ? streamed(real(name, mode), path, mode) : NULL;
 }
 
-FILE *fopen(const char *restrict path, const char *restrict mode) { return fopen64(path, mode); }
+FILE *fopen(const char *restrict path, const char *restrict mode) { return opened(path, mode); }
+#ifdef __GLIBC__
+FILE *fopen64(const char *restrict path, const char *restrict mode) { return opened(path, mode); }
+#endif
 
-FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream) {
+static FILE *reopened(const char *path, const char *mode, FILE *stream) {
   char room[ROOM];
-  REAL(FILE *, "freopen64", const char *, const char *, FILE *);
+  REAL(FILE *, FREOPEN, const char *, const char *, FILE *);
   if (!path) return real(path, mode, stream);
   const char *name = inside(AT_FDCWD, path, room);
   return may_stream(name, mode) ? streamed(real(name, mode, stream), path, mode) : NULL;
 }
 
-FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream) { return freopen64(path, mode, stream); }
+FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream) { return reopened(path, mode, stream); }
+#ifdef __GLIBC__
+FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict stream) { return reopened(path, mode, stream); }
+#endif
 
 DIR *opendir(const char *path) {
   char room[ROOM];
@@ -546,18 +578,26 @@ static int stat_inside(int at, const char *path, void *to, int flags) {
 
 /* 64-bit Linux: struct stat is struct stat64 is the kernel's. */
 int stat(const char *restrict path, struct stat *restrict to) { return stat_inside(AT_FDCWD, path, to, 0); }
+#ifdef __GLIBC__
 int stat64(const char *restrict path, struct stat64 *restrict to) { return stat_inside(AT_FDCWD, path, to, 0); }
+#endif
 int lstat(const char *restrict path, struct stat *restrict to) { return stat_inside(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW); }
+#ifdef __GLIBC__
 int lstat64(const char *restrict path, struct stat64 *restrict to) { return stat_inside(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW); }
+#endif
 int fstatat(int at, const char *restrict path, struct stat *restrict to, int flags) { return stat_inside(at, path, to, flags); }
+#ifdef __GLIBC__
 int fstatat64(int at, const char *restrict path, struct stat64 *restrict to, int flags) { return stat_inside(at, path, to, flags); }
+#endif
 /* What programs built against a glibc below 2.33 call. */
+#ifdef __GLIBC__
 int __xstat(int v, const char *path, struct stat *to) { return (void)v, stat_inside(AT_FDCWD, path, to, 0); }
 int __xstat64(int v, const char *path, struct stat64 *to) { return (void)v, stat_inside(AT_FDCWD, path, to, 0); }
 int __lxstat(int v, const char *path, struct stat *to) { return (void)v, stat_inside(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW); }
 int __lxstat64(int v, const char *path, struct stat64 *to) { return (void)v, stat_inside(AT_FDCWD, path, to, AT_SYMLINK_NOFOLLOW); }
 int __fxstatat(int v, int at, const char *path, struct stat *to, int flags) { return (void)v, stat_inside(at, path, to, flags); }
 int __fxstatat64(int v, int at, const char *path, struct stat64 *to, int flags) { return (void)v, stat_inside(at, path, to, flags); }
+#endif
 
 int statx(int at, const char *restrict path, int flags, unsigned mask, struct statx *restrict to) {
   char room[ROOM];
@@ -585,9 +625,13 @@ int euidaccess(const char *path, int mode) { return eaccess(path, mode); }
     return looked(real(inside(AT_FDCWD, path, room), to), AT_FDCWD, path);                                              \
   }
 ASK_BY_PATH(statfs, struct statfs)
+#ifdef __GLIBC__
 ASK_BY_PATH(statfs64, struct statfs64)
+#endif
 ASK_BY_PATH(statvfs, struct statvfs)
+#ifdef __GLIBC__
 ASK_BY_PATH(statvfs64, struct statvfs64)
+#endif
 
 long pathconf(const char *path, int name) {
   char room[ROOM];
@@ -729,9 +773,11 @@ int glob(const char *restrict pattern, int flags, int (*failed)(const char *, in
   return glob_inside(pattern, flags, failed, found, "glob");
 }
 
+#ifdef __GLIBC__
 int glob64(const char *restrict pattern, int flags, int (*failed)(const char *, int), glob64_t *restrict found) {
   return glob_inside(pattern, flags, failed, (glob_t *)found, "glob64");
 }
+#endif
 
 /* Message catalogs are opened by libc itself. */
 char *bindtextdomain(const char *domain, const char *directory) {
@@ -756,13 +802,21 @@ static int temporary(char *template, int suffix, int flags) {
 }
 
 int mkstemp(char *t) { return temporary(t, 0, 0); }
+#ifdef __GLIBC__
 int mkstemp64(char *t) { return temporary(t, 0, 0); }
+#endif
 int mkstemps(char *t, int suffix) { return temporary(t, suffix, 0); }
+#ifdef __GLIBC__
 int mkstemps64(char *t, int suffix) { return temporary(t, suffix, 0); }
+#endif
 int mkostemp(char *t, int flags) { return temporary(t, 0, flags); }
+#ifdef __GLIBC__
 int mkostemp64(char *t, int flags) { return temporary(t, 0, flags); }
+#endif
 int mkostemps(char *t, int suffix, int flags) { return temporary(t, suffix, flags); }
+#ifdef __GLIBC__
 int mkostemps64(char *t, int suffix, int flags) { return temporary(t, suffix, flags); }
+#endif
 
 char *mkdtemp(char *template) {
   char room[ROOM];
@@ -775,7 +829,7 @@ char *mkdtemp(char *template) {
   return template;
 }
 
-FILE *tmpfile64(void) {
+FILE *tmpfile(void) {
   char name[] = "/tmp/ggXXXXXX";
   int fd = temporary(name, 0, O_CLOEXEC);
   if (fd < 0) return NULL;
@@ -783,7 +837,9 @@ FILE *tmpfile64(void) {
   return fdopen(fd, "w+");
 }
 
-FILE *tmpfile(void) { return tmpfile64(); }
+#ifdef __GLIBC__
+FILE *tmpfile64(void) { return tmpfile(); }
+#endif
 
 int unlinkat(int at, const char *path, int flags) {
   char room[ROOM];
@@ -885,7 +941,9 @@ int utime(const char *path, const struct utimbuf *times) {
 }
 
 int truncate(const char *path, off_t length) { CHANGE(AT_FDCWD, path, syscall(SYS_truncate, name, length)); }
+#ifdef __GLIBC__
 int truncate64(const char *path, off64_t length) { return truncate(path, length); }
+#endif
 
 /* ---- starting programs --------------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
 import yargs from 'yargs';
 import { UntrustedPath } from '../base/trusted-path.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
-import { type Flags, loadSettings, SETTINGS } from '../settings/table.ts';
+import { type Flags, loadSettings, SETTINGS, trustDirectory } from '../settings/table.ts';
 import { VERSION } from '../settings/version.ts';
 
 const VALUED = new Set<string>(SETTINGS.map((s) => s.key));
@@ -212,9 +212,32 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     )
     .command(
       'gc',
-      'bring the store below its limit',
-      (y) => y,
-      run(async () => (await import('./commands/upkeep.ts')).gc(loadSettings(flags, process.env))),
+      'bring the store below its limit, or remove what came from a shared store',
+      (y) => y.option('from', { type: 'string', describe: 'the shared store, as GG_REMOTE names it' }),
+      async (args) => {
+        code = await (await import('./commands/upkeep.ts')).gc(loadSettings(flags, process.env), args.from);
+      },
+    )
+    .command(
+      'trust <ACTION> [NAME] [KEY]',
+      'whose signatures count with --remote-trust=signed: keygen, add NAME KEY, remove NAME, list',
+      (y) =>
+        y
+          .positional('ACTION', {
+            type: 'string',
+            demandOption: true,
+            choices: ['keygen', 'add', 'remove', 'list'] as const,
+          })
+          .positional('NAME', { type: 'string' })
+          .positional('KEY', { type: 'string', describe: 'ed25519:... or a file' }),
+      async (args) => {
+        const trust = await import('./commands/trust.ts');
+        const directory = trustDirectory(process.env);
+        if (args.ACTION === 'keygen') code = trust.keygen(directory);
+        else if (args.ACTION === 'list') code = trust.list(directory);
+        else if (args.ACTION === 'remove') code = trust.remove(directory, args.NAME ?? '');
+        else code = trust.add(directory, args.NAME ?? '', args.KEY ?? '');
+      },
     )
     .command(
       'clean',

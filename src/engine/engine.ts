@@ -2,6 +2,7 @@
 import type { ObjectName } from '../ir/name.ts';
 import type { Placement } from '../ir/placement.ts';
 import type { Thunk } from '../ir/thunk.ts';
+import type { Origin, Via } from '../store/provenance.ts';
 
 export interface ForceJob {
   readonly name: ObjectName;
@@ -9,6 +10,8 @@ export interface ForceJob {
   readonly placement: Placement;
   /** What can run as soon as this has, each reading the one before: for engines with `chains`, which may run any beginning of it. */
   readonly followers?: readonly Follower[];
+  /** May a result that came this way be used? Absent: any may. */
+  readonly believes?: (via: readonly Via[]) => boolean;
 }
 
 /** A thunk whose inputs are values but for outputs of the job before it, which are called by that one's name. */
@@ -36,6 +39,8 @@ export interface RunDone {
   readonly cpuMs: number;
   /** The outputs are known by name and stored nowhere; only where a follower that is `alone` has run. */
   readonly withheld?: true;
+  /** Of a result that somebody else ran; absent: this engine ran it. */
+  readonly origin?: Origin;
   /** Good runs of the first followers, in order. */
   readonly also?: readonly FollowerDone[];
 }

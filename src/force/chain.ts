@@ -6,6 +6,7 @@ import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isThunk, isValue, type ObjectName, type ObjectRef, outputRef, tagOf } from '../ir/name.ts';
 import { encodeThunk, type Thunk } from '../ir/thunk.ts';
+import { NO_VIA, thisMaker } from '../store/provenance.ts';
 import type { Reduction } from '../store/store.ts';
 import type { ForceNode } from './node.ts';
 
@@ -100,9 +101,11 @@ function knownOf(node: ForceNode, thunk: Thunk, parts: ChainParts): ObjectName[]
   return parts.named(name) ? [name] : [];
 }
 
-export function reductionOf(thunk: ObjectName, run: RunDone): Reduction {
+/** @param engine where it ran, unless the run says that somebody else ran it. */
+export function reductionOf(thunk: ObjectName, run: RunDone, engine: string): Reduction {
   const { outputs, stdout, stderr, wallMs } = run;
-  return { thunk, outputs, exitCode: 0, stdout, stderr, wallMs };
+  const origin = run.origin ?? { maker: thisMaker(), engine, via: NO_VIA };
+  return { thunk, outputs, exitCode: 0, stdout, stderr, wallMs, origin };
 }
 
 /**

@@ -3,6 +3,7 @@ import type { OutputValue, RunDone, RunFailed } from '../engine/engine.ts';
 import type { Placement } from '../ir/placement.ts';
 import type { ObjectName } from '../ir/name.ts';
 import type { Thunk } from '../ir/thunk.ts';
+import type { Via } from '../store/provenance.ts';
 import type { Reduction } from '../store/store.ts';
 import { unreachable } from '../base/unreachable.ts';
 
@@ -58,6 +59,14 @@ export interface MemoFound extends Reduction {
   readonly aheadCpuMs?: number;
 }
 
+/** The nodes of builds that take the same from others; what one of them knows the others may use. */
+export interface Peers {
+  readonly believes: (via: readonly Via[]) => boolean;
+  readonly nodes: Map<ObjectName, ForceNode>;
+  /** Nodes whose reduced form is being run by another node. */
+  readonly running: Map<ObjectName, ForceNode[]>;
+}
+
 export interface ForceNode {
   readonly name: ObjectName;
   state: NodeState;
@@ -90,6 +99,9 @@ export interface ForceNode {
   memo: MemoFound | undefined;
   chain: ChainState | undefined;
   loadError: string | undefined;
+  /** The shared stores by which its values came, or what they were made of. */
+  via: readonly Via[];
+  readonly peers: Peers;
   /** It came to its values without a run. */
   memoHit: boolean | undefined;
 }

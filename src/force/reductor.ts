@@ -1,11 +1,12 @@
 // Drives thunks to values: memo, single flight, early cut-off, bounded retries. It knows engines and the store by their
 // contracts and nothing of trees; what must happen before dependents may run (writing artifacts back) is the host's.
-import type { Engine, RunDone, RunOutcome } from '../engine/engine.ts';
+import type { Engine, OutputValue, RunDone, RunOutcome } from '../engine/engine.ts';
 import type { Placement } from '../ir/placement.ts';
 import { Made } from '../engine/followers.ts';
 import { reduceInputs } from '../ir/graph.ts';
 import { baseName, isValue, type ObjectName, sizeOf, tagOf } from '../ir/name.ts';
 import { BadThunkError, decodeThunk, encodeThunk, type Thunk, thunkDeps } from '../ir/thunk.ts';
+import { believes, joinVia, NO_VIA, type Trust, thisMaker, trustKey, viaOf } from '../store/provenance.ts';
 import type { Reduction, Store } from '../store/store.ts';
 import {
   type ChainLink,
@@ -16,7 +17,7 @@ import {
   takeFollowers,
 } from './chain.ts';
 import { type Lane, Lanes } from './lanes.ts';
-import { type Failure, type ForceNode, outputOf, transition } from './node.ts';
+import { type Failure, type ForceNode, outputOf, type Peers, transition } from './node.ts';
 
 export interface ReductorHost {
   readonly store: Store;
@@ -29,6 +30,8 @@ export interface ReductorHost {
   before?(thunk: ObjectName): ObjectName | undefined;
   /** Milliseconds a thunk took when it last ran, as far as that is known; without it the bytes it reads stand for them. */
   expectedMs?(thunk: ObjectName): number | undefined;
+  /** What an owner takes from others; without it, everything. */
+  trustOf?(owner: string): Trust;
   /** The node has its outputs; dependents start when this is done. */
   reduced(node: ForceNode, how: 'ran' | 'memoized', cpuMs: number): Promise<void> | undefined;
   started(node: ForceNode): void;
@@ -64,13 +67,18 @@ interface AddOptions {
   readonly wanted?: boolean;
 }
 
+interface RunContext {
+  readonly chain: readonly ChainLink[];
+  /** What it ran on. */
+  readonly engine: string;
+}
+
 export class Reductor {
   readonly #host: ReductorHost;
-  readonly #nodes = new Map<ObjectName, ForceNode>();
+  /** By what they take from others. */
+  readonly #peers = new Map<string, Peers>();
   readonly #lanes: Lanes;
-  /** Nodes whose reduced form is being run by another node. */
-  readonly #running = new Map<ObjectName, ForceNode[]>();
-  readonly #aborts = new Map<ObjectName, AbortController>();
+  readonly #aborts = new Map<ForceNode, AbortController>();
   #lastOwner: ReadonlySet<string> = new Set();
   #inFlight = 0;
   /** Nodes that hold their decoded thunk. */
@@ -104,10 +112,38 @@ export class Reductor {
     return this.#lanes.ready + this.#inFlight;
   }
 
-  /** What is known of a thunk; nothing of one whose outputs are stored nowhere. */
-  node(name: ObjectName): ForceNode | undefined {
-    const node = this.#nodes.get(name);
-    return node?.chain === 'hollow' ? undefined : node;
+  /**
+   * What is known of a thunk; nothing of one whose outputs are stored nowhere.
+   * @param owner what those know who take the same from others; absent: whoever knows it.
+   */
+  node(name: ObjectName, owner?: string): ForceNode | undefined {
+    const known = owner === undefined ? [...this.#peers.values()] : [this.#peersOf(owner)];
+    for (const { nodes } of known) {
+      const node = nodes.get(name);
+      if (node && node.chain !== 'hollow') return node;
+    }
+    return undefined;
+  }
+
+  #peersOf(owner: string): Peers {
+    const trust = this.#host.trustOf?.(owner);
+    const key = trust === undefined ? 'all' : trustKey(trust);
+    let peers = this.#peers.get(key);
+    if (!peers) {
+      peers = {
+        believes: (via) => trust === undefined || believes(trust, via),
+        nodes: new Map(),
+        running: new Map(),
+      };
+      this.#peers.set(key, peers);
+    }
+    return peers;
+  }
+
+  /** What the store has, if those who want it may count on it. */
+  #recall(peers: Peers, name: ObjectName, wants?: 'names'): Reduction | undefined {
+    const reduction = this.#host.store.reduction(name, wants);
+    return reduction && peers.believes(viaOf(reduction)) ? reduction : undefined;
   }
 
   /** Brings `name` and what it needs into the graph and starts what can start. */
@@ -133,17 +169,20 @@ export class Reductor {
     owner: string,
     { urgent = false, thunk: given, wanted = false }: AddOptions,
   ): ForceNode {
+    const peers = this.#peersOf(owner);
+    const { nodes } = peers;
     const stack: ObjectName[] = [rootName];
     const fresh: ForceNode[] = [];
     const called: ForceNode[] = [];
     while (stack.length > 0) {
       const name = stack.pop()!;
-      const known = this.#nodes.get(name);
+      const known = nodes.get(name);
       if (
         known !== undefined &&
         known.state !== 'failed' &&
         known.state !== 'cancelled' &&
-        known.chain !== 'hollow'
+        known.chain !== 'hollow' &&
+        (known.state !== 'done' || known.settling || this.#areStored(known.outputs))
       ) {
         const news = !known.owners.has(owner);
         if (news) known.owners = new Set(known.owners).add(owner);
@@ -178,12 +217,13 @@ export class Reductor {
         chain: undefined,
         loadError: undefined,
         memoHit: undefined,
+        via: NO_VIA,
+        peers,
       };
-      this.#nodes.set(name, node);
+      nodes.set(name, node);
       fresh.push(node);
-      const { store } = this.#host;
-      const memo = store.reduction(name, 'names');
-      if (memo?.outputs.every((o) => store.has(o.name))) {
+      const memo = this.#recall(peers, name, 'names');
+      if (memo && this.#areStored(memo.outputs)) {
         node.memo = memo;
         continue;
       }
@@ -204,9 +244,9 @@ export class Reductor {
     }
     for (const node of fresh) {
       // The names as the nodes have them: no second copy of each.
-      node.deps = node.deps.map((dep) => this.#nodes.get(dep)!.name);
+      node.deps = node.deps.map((dep) => nodes.get(dep)!.name);
       for (const dep of node.deps) {
-        const on = this.#nodes.get(dep)!;
+        const on = nodes.get(dep)!;
         if (on.state === 'done' && !on.settling) continue;
         node.missing++;
         if (on.dependents) on.dependents.push(node);
@@ -223,7 +263,12 @@ export class Reductor {
       node.chain = undefined;
       if (node.missing === 0 && node.state === 'waiting') this.#becomeReady(node);
     }
-    return this.#nodes.get(rootName)!;
+    return nodes.get(rootName)!;
+  }
+
+  /** Damaged bytes are none: what they were made by runs again. */
+  #areStored(outputs: readonly OutputValue[] | undefined): boolean {
+    return outputs?.every((o) => this.#host.store.path(o.name) !== undefined) === true;
   }
 
   /** Most nodes have one owner, and most of them the same. */
@@ -256,7 +301,7 @@ export class Reductor {
   #becomeReady(node: ForceNode): void {
     if (node.chain === 'parked') return;
     // A dependency that had failed before this node came in.
-    const bad = node.deps.find((d) => this.#nodes.get(d)?.state !== 'done');
+    const bad = node.deps.find((d) => node.peers.nodes.get(d)?.state !== 'done');
     if (bad) {
       this.#fail(node, { kind: 'dependency', on: bad });
       return;
@@ -283,6 +328,8 @@ export class Reductor {
 
   #start(node: ForceNode, lane: Lane): void {
     node.state = transition(node.state, 'start');
+    const { nodes, running } = node.peers;
+    for (const dep of node.deps) node.via = joinVia(node.via, nodes.get(dep)?.via ?? NO_VIA);
     if (node.memo) {
       const { aheadCpuMs } = node.memo;
       if (aheadCpuMs !== undefined) this.#host.started(node);
@@ -297,27 +344,27 @@ export class Reductor {
       return;
     }
     const thunk = reduceInputs(full, (ref) => {
-      const value = outputOf(this.#nodes.get(baseName(ref)), tagOf(ref));
+      const value = outputOf(nodes.get(baseName(ref)), tagOf(ref));
       if (!value) throw new Error(`${ref} has no value`);
       return value;
     });
     let name = node.name;
     if (thunk !== full) {
       name = encodeThunk(thunk).name;
-      const memo = this.#host.store.reduction(name);
+      const memo = this.#recall(node.peers, name);
       if (memo) {
         this.#remember(node, memo);
         this.#finish(node, memo, 'memoized', 0);
         return;
       }
-      const others = this.#running.get(name);
+      const others = running.get(name);
       if (others) {
         others.push(node);
         return;
       }
     }
     if (this.#passOver(node, name, lane)) return;
-    this.#running.set(name, []);
+    running.set(name, []);
     node.placement ??= this.#host.placementOf(node.name);
     if (!node.placement) {
       this.#over(node, name, {
@@ -329,26 +376,26 @@ export class Reductor {
       return;
     }
     const abort = new AbortController();
-    this.#aborts.set(node.name, abort);
+    this.#aborts.set(node, abort);
     this.#inFlight++;
     lane.running++;
     this.#host.started(node);
     const engine = this.#host.engineFor(lane.owner);
-    const chain = engine.chains ? chainOf(node, name, this.#chainParts(lane)) : [];
+    const chain = engine.chains ? chainOf(node, name, this.#chainParts(node, lane)) : [];
     const followers = chain.map((link) => link.follower);
-    const job = { name, thunk, placement: node.placement };
+    const job = { name, thunk, placement: node.placement, believes: node.peers.believes };
     engine.run(followers.length > 0 ? { ...job, followers } : job, { signal: abort.signal }).then(
       (outcome) => {
         this.#inFlight--;
         lane.running--;
-        this.#aborts.delete(node.name);
-        this.#over(node, name, outcome, chain);
+        this.#aborts.delete(node);
+        this.#over(node, name, outcome, { chain, engine: engine.label });
         this.#pump();
       },
       (error: unknown) => {
         this.#inFlight--;
         lane.running--;
-        this.#aborts.delete(node.name);
+        this.#aborts.delete(node);
         const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
         this.#over(node, name, { kind: 'failed', reason: 'start-failed', detail, transient: false });
         this.#pump();
@@ -360,38 +407,39 @@ export class Reductor {
     node: ForceNode,
     reducedName: ObjectName,
     outcome: RunOutcome,
-    chain: readonly ChainLink[] = [],
+    { chain, engine }: RunContext = { chain: [], engine: '' },
   ): void {
+    const { peers } = node;
     if (node.state === 'cancelled') {
-      this.#shared(reducedName, (n) => this.#again(n));
+      this.#shared(peers, reducedName, (n) => this.#again(n));
       return;
     }
     if (outcome.kind === 'done' && outcome.exitCode === 0) {
       const taken = takeFollowers(chain, reducedName, outcome, (n, name, run) =>
-        this.#ranAhead(n, name, run),
+        this.#ranAhead(n, reductionOf(name, run, engine), run.cpuMs),
       );
       if (outcome.withheld) {
-        const others = this.#running.get(reducedName)?.length ?? 0;
+        const others = peers.running.get(reducedName)?.length ?? 0;
         if (taken === 0 || others > 0 || this.#isWanted(node) || soleDependent(node) !== chain[0]?.node) {
           node.chain = 'unchained';
-          this.#shared(reducedName, (n) => this.#again(n));
+          this.#shared(peers, reducedName, (n) => this.#again(n));
           this.#again(node);
           return;
         }
         node.chain = 'hollow';
       }
-      const reduction = reductionOf(reducedName, outcome);
+      const reduction = reductionOf(reducedName, outcome, engine);
       this.#host.store.putReduction(reduction);
       if (reducedName !== node.name) this.#remember(node, reduction);
       this.#finish(node, reduction, 'ran', outcome.cpuMs);
-      this.#shared(reducedName, (n) => {
+      this.#shared(peers, reducedName, (n) => {
         this.#remember(n, reduction);
         this.#finish(n, reduction, 'memoized', 0);
       });
       return;
     }
     if (outcome.kind === 'failed' && outcome.transient && ++node.tries < TRIES_MAX) {
-      this.#running.delete(reducedName);
+      peers.running.delete(reducedName);
       const delayMs = RETRY_BASE_MS * 2 ** node.tries * (0.5 + Math.random());
       setTimeout(() => this.#again(node), delayMs);
       return;
@@ -399,34 +447,33 @@ export class Reductor {
     const failure: Failure =
       outcome.kind === 'done' ? { kind: 'tool', run: outcome as RunDone } : { kind: 'engine', run: outcome };
     this.#fail(node, failure);
-    this.#shared(reducedName, (n) => this.#fail(n, failure));
+    this.#shared(peers, reducedName, (n) => this.#fail(n, failure));
   }
 
-  #chainParts(lane: Lane): ChainParts {
-    const { store } = this.#host;
+  #chainParts({ peers }: ForceNode, lane: Lane): ChainParts {
     return {
       isPaid: (node) => this.#lanes.isIn(node, lane),
       isWanted: (first) => this.#isWanted(first),
       thunkOf: (node) => node.thunk ?? this.#tryRead(node.name),
       placementOf: (thunk) => this.#host.placementOf(thunk),
-      valueOf: (ref) => outputOf(this.#nodes.get(baseName(ref)), tagOf(ref)),
+      valueOf: (ref) => outputOf(peers.nodes.get(baseName(ref)), tagOf(ref)),
       before: (thunk) => {
         const before = this.#host.before?.(thunk);
         return before && this.#tryRead(before);
       },
-      named: (thunk) => store.reduction(thunk, 'names'),
+      named: (thunk) => this.#recall(peers, thunk, 'names'),
     };
   }
 
   /** Its outputs are known by name only, and the one thunk that wants them has run on them before: neither runs again. */
   #passOver(node: ForceNode, name: ObjectName, lane: Lane): boolean {
     if (!soleDependent(node) || this.#isWanted(node)) return false;
-    const { store } = this.#host;
-    const named = store.reduction(name, 'names');
-    const [next] = named ? chainOf(node, name, this.#chainParts(lane)) : [];
+    const named = this.#recall(node.peers, name, 'names');
+    const [next] = named ? chainOf(node, name, this.#chainParts(node, lane)) : [];
     const reduced = named && next && new Made(name, named.outputs).nameOf(next.follower);
-    const memo = reduced && store.reduction(reduced);
+    const memo = reduced && this.#recall(node.peers, reduced);
     if (!memo) return false;
+    node.via = joinVia(node.via, viaOf(named));
     this.#remember(next.node, memo);
     next.node.memo = memo;
     if (name !== node.name) this.#remember(node, named);
@@ -441,18 +488,18 @@ export class Reductor {
   }
 
   /** A result that came along with another's: it waits with its node until the inputs are in place. */
-  #ranAhead(node: ForceNode, name: ObjectName, run: RunDone): void {
-    const known = this.#host.store.reduction(name);
-    const reduction = known ?? reductionOf(name, run);
+  #ranAhead(node: ForceNode, made: Reduction, cpuMs: number): void {
+    const known = this.#recall(node.peers, made.thunk);
+    const reduction = known ?? made;
     if (!known) this.#host.store.putReduction(reduction);
     this.#remember(node, reduction);
     if (node.state !== 'waiting') return;
-    node.memo = known ?? { ...reduction, aheadCpuMs: run.cpuMs };
+    node.memo = known ?? { ...reduction, aheadCpuMs: cpuMs };
   }
 
-  #shared(reducedName: ObjectName, each: (node: ForceNode) => void): void {
-    const others = this.#running.get(reducedName) ?? [];
-    this.#running.delete(reducedName);
+  #shared({ running }: Peers, reducedName: ObjectName, each: (node: ForceNode) => void): void {
+    const others = running.get(reducedName) ?? [];
+    running.delete(reducedName);
     for (const other of others) if (other.state === 'running') each(other);
   }
 
@@ -463,12 +510,18 @@ export class Reductor {
     this.#pump();
   }
 
+  /** The record under the name that has thunks among its inputs: it comes from wherever those came from, too. */
   #remember(node: ForceNode, reduction: Reduction): void {
-    this.#host.store.putReduction({ ...reduction, thunk: node.name });
+    let via = joinVia(node.via, viaOf(reduction));
+    // One that came along with another has not started yet.
+    for (const dep of node.deps) via = joinVia(via, node.peers.nodes.get(dep)?.via ?? NO_VIA);
+    const { maker, engine } = reduction.origin ?? { maker: thisMaker(), engine: '' };
+    this.#host.store.putReduction({ ...reduction, thunk: node.name, origin: { maker, engine, via } });
   }
 
   #finish(node: ForceNode, reduction: Reduction, how: 'ran' | 'memoized', cpuMs: number): void {
     node.state = transition(node.state, 'reduced');
+    node.via = joinVia(node.via, viaOf(reduction));
     this.#drop(node);
     node.memo = undefined;
     node.memoHit = how === 'memoized';
@@ -512,7 +565,7 @@ export class Reductor {
 
   /** Takes back what only this owner asked for and has not started; with `running`, ends what has. */
   cancel(owner: string, options: { readonly running: boolean }): void {
-    for (const node of this.#nodes.values()) {
+    for (const node of this.#all()) {
       if (!node.owners.has(owner)) continue;
       if (
         node.state !== 'waiting' &&
@@ -528,14 +581,14 @@ export class Reductor {
       }
       if (node.chain === 'parked') {
         this.#drop(node);
-        this.#nodes.delete(node.name);
+        node.peers.nodes.delete(node.name);
         continue;
       }
       const wasRunning = node.state === 'running';
       const wasReady = node.state === 'ready';
       node.state = transition(node.state, 'cancel');
       this.#drop(node);
-      if (wasRunning) this.#aborts.get(node.name)?.abort();
+      if (wasRunning) this.#aborts.get(node)?.abort();
       else if (wasReady) this.#lanes.remove();
       this.#host.cancelled(node);
       wake(node);
@@ -544,15 +597,21 @@ export class Reductor {
 
   /** Forgets what is at its end, so that a long-lived server does not grow. */
   forget(): void {
-    for (const [name, node] of this.#nodes) {
+    for (const node of this.#all()) {
       if (
         node.chain === 'parked' ||
         (node.state === 'done' && !node.settling) ||
         node.state === 'failed' ||
         node.state === 'cancelled'
       )
-        this.#nodes.delete(name);
+        node.peers.nodes.delete(node.name);
     }
+    for (const [key, { nodes, running }] of this.#peers)
+      if (nodes.size + running.size === 0) this.#peers.delete(key);
+  }
+
+  *#all(): Generator<ForceNode> {
+    for (const { nodes } of this.#peers.values()) yield* nodes.values();
   }
 }
 

@@ -49,6 +49,7 @@ export type BypassReason =
   | 'not-utf8'
   | 'unusual-process'
   | 'unknown-tool'
+  | 'unreachable-program'
   | 'toolchain-query-failed'
   | 'internal-error';
 

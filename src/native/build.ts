@@ -51,7 +51,12 @@ interface Program {
   readonly wantsStatic: boolean;
   /** The rest works without it. */
   readonly optional?: boolean;
+  /** It goes into programs of this machine. */
+  readonly preloaded?: boolean;
 }
+
+/** The interposer. */
+export const PRELOAD_LIBRARY = 'gg-interpose.so';
 
 /** Preloaded into ninja only, beside the interposer, which looks for it under this name. */
 export const NINJA_LIBRARY = 'gg-interpose-ninja.so';
@@ -66,10 +71,12 @@ const PROGRAMS: readonly Program[] = [
   { output: 'gg-shim', source: 'shim.c', flags: ['-O2'], wantsStatic: true },
   { output: 'gg-spawner', source: 'spawner.c', flags: ['-O2'], wantsStatic: true },
   {
-    output: 'gg-interpose.so',
+    output: PRELOAD_LIBRARY,
     source: 'interpose.c',
     flags: ['-O2', '-shared', '-fPIC'],
     wantsStatic: false,
+    optional: true,
+    preloaded: true,
   },
   {
     output: NINJA_LIBRARY,
@@ -77,6 +84,7 @@ const PROGRAMS: readonly Program[] = [
     flags: ['-O2', '-shared', '-fPIC'],
     wantsStatic: false,
     optional: true,
+    preloaded: true,
   },
   {
     output: VROOT_LIBRARY,
@@ -87,7 +95,7 @@ const PROGRAMS: readonly Program[] = [
   },
   { output: STARTER, source: 'starter.c', flags: ['-O2'], wantsStatic: true, optional: true },
 ];
-const HEADERS = ['environment.h', 'protocol.h', 'request.h', 'trusted.h'];
+const HEADERS = ['environment.h', 'protocol.h', 'reach.h', 'request.h', 'trusted.h'];
 const COMMON = ['-std=gnu11'];
 
 function pathDirectories(env: NativeOptions['env']): string[] {
@@ -167,6 +175,19 @@ function replace(file: string, text: string): void {
   renameSync(temporary, file);
 }
 
+/**
+ * Whether programs of this machine take the library, without a word. A compiler for another C library (musl-gcc here) makes one that they
+ * cannot load; builds then go on with shims alone. A place whose name LD_PRELOAD cannot hold is no reason: the library gets another name.
+ */
+function canBePreloaded(library: string): boolean {
+  if (/[\s:]/.test(library)) return true;
+  const r = spawnSync('/bin/sh', ['-c', ':'], {
+    env: { LD_PRELOAD: library },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  return r.status === 0 && r.stderr.length === 0;
+}
+
 function compile(compiler: string, program: Program, sources: string, into: string): void {
   const tries = program.wantsStatic ? [['-static'], []] : [[]];
   let said = '';
@@ -187,6 +208,8 @@ function compile(compiler: string, program: Program, sources: string, into: stri
     if (r.status === 0) {
       // Whatever the umask is.
       chmodSync(join(into, program.output), 0o755);
+      if (program.preloaded && !canBePreloaded(join(into, program.output)))
+        rmSync(join(into, program.output));
       return;
     }
     said = r.error?.message ?? r.stderr.toString();

@@ -29,8 +29,12 @@ export function lambdaNotes(engine: LambdaEngine, twins: TwinEngine, raced: numb
 }
 
 export function sharedNotes(engine: SharedEngine): readonly string[] {
-  const { taken, offered, damaged, kept } = engine.counts;
-  if (taken + offered + damaged + kept === 0) return [];
-  const more = [damaged > 0 ? `${damaged} lost or damaged there` : '', kept > 0 ? `${kept} kept here` : ''];
+  const { taken, offered, damaged, kept, unsigned } = engine.counts;
+  if (taken + offered + damaged + kept + unsigned === 0) return [];
+  const more = [
+    damaged > 0 ? `${damaged} lost or damaged there` : '',
+    kept > 0 ? `${kept} kept here` : '',
+    unsigned > 0 ? `${unsigned} without a trusted signature not taken` : '',
+  ];
   return [`remote: ${[`${taken} results taken`, `${offered} added`, ...more.filter(Boolean)].join(', ')}`];
 }

@@ -17,6 +17,7 @@ import { GccMScanner } from '../scan/gcc-m.ts';
 import type { QueryRunner } from '../scan/scanner.ts';
 import { healArchive } from '../session/archives.ts';
 import { Calls } from '../session/calls.ts';
+import { Barriers } from '../session/barrier.ts';
 import { Contexts } from '../session/context.ts';
 import { Forcer } from '../session/forcer.ts';
 import { Freezer } from '../session/freezer.ts';
@@ -173,6 +174,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     calls,
     forcer,
     moves,
+    barriers: new Barriers({ journal, forcer, history, heal, sessionOf }),
     engine,
     openEngine: (choice, session, inFlightMax) => engines.open(choice, session, inFlightMax),
     journal,

@@ -18,8 +18,10 @@ import { type ObjectName, sizeOf } from '../ir/name.ts';
 import type { Session } from '../session/session.ts';
 import type { LocalStore } from '../store/local/local.ts';
 import { openRemote } from '../store/remote/open-remote.ts';
+import { TRUST_NOBODY } from '../store/provenance.ts';
+import { loadTrust, type TrustKeys } from '../store/trust-keys.ts';
 import type { RemoteStore } from '../store/remote/remote.ts';
-import { parseRemoteUrl, withoutSecrets } from '../store/remote/remote-url.ts';
+import { parseRemoteUrl, storeLabel, withoutSecrets } from '../store/remote/remote-url.ts';
 import type { Captures } from '../toolchain/captures.ts';
 import { Offers } from '../toolchain/offers.ts';
 import { partOf } from '../toolchain/parts.ts';
@@ -184,7 +186,19 @@ export class Engines {
 
   /** Puts the results of others before an engine. */
   #share(inner: Engine, remote: RemoteStore, choice: EngineChoice, session: Session): SharedEngine {
+    const address = remote.address;
+    const { signer, keys } = trustIn(choice.trustDirectory);
+    session.trust =
+      choice.remoteUse === 'blobs'
+        ? TRUST_NOBODY
+        : {
+            store: storeLabel(address),
+            signers: choice.remoteTrust === 'signed' ? new Set(keys.keys()) : undefined,
+          };
     const shared = new SharedEngine({
+      label: storeLabel(address),
+      keys,
+      signer,
       inner,
       remote,
       store: this.#p.store,
@@ -279,6 +293,19 @@ export class Engines {
     if (found.kind === 'unsupported')
       return { localOnly: found.reason, detail: found.detail, tool: realTool };
     return this.#offers.of(found, fit === 'part' ? partOf(job.thunk, job.placement.stage) : undefined);
+  }
+}
+
+/** @throws CliError when the user's own key cannot be read. */
+function trustIn(directory: string): TrustKeys {
+  try {
+    return loadTrust(directory);
+  } catch (error) {
+    throw new CliError(
+      EXIT.config,
+      `${directory}/secret.pem: ${(error as Error).message}`,
+      "remove it and make another by 'gg trust keygen'",
+    );
   }
 }
 

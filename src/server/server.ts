@@ -9,6 +9,7 @@ import { isGone } from '../caller/ancestry.ts';
 import { readCallRequest } from '../caller/call-request.ts';
 import type { Answer, Calls } from '../session/calls.ts';
 import { CliClient } from './cli-connection.ts';
+import type { Barriers } from '../session/barrier.ts';
 import type { Forcer } from '../session/forcer.ts';
 import type { History } from '../tree/history.ts';
 import type { Journal } from '../tree/journal.ts';
@@ -28,6 +29,7 @@ export interface ServerParts {
   readonly calls: Calls;
   readonly forcer: Forcer;
   readonly moves: Moves;
+  readonly barriers: Barriers;
   /** The local one, of all sessions. */
   readonly engine: LimitedEngine;
   /** Joins a session with the engine it asks for. @throws Error whose message tells the person what is missing. */
@@ -123,7 +125,7 @@ export class SessionServer {
             if (json) client.receive(JSON.parse(json.toString('utf8')) as ToServer);
           } else if (kind === 'move' || kind === 'over' || kind === 'settle')
             void this.#move(socket, kind, fields);
-          else if (kind === 'call' || kind === 'open' || kind === 'keep')
+          else if (kind === 'call' || kind === 'open' || kind === 'keep' || kind === 'barrier')
             void this.#answer(socket, kind, fields);
           else socket.end(encodeFrame([[FIELD.ANSWER_KIND, 'wrong-version']]));
         }
@@ -150,7 +152,11 @@ export class SessionServer {
     if (!socket.destroyed) socket.write(encodeFrame([[FIELD.ANSWER_KIND, ready ? 'ready' : 'failed']]));
   }
 
-  async #answer(socket: Socket, kind: 'call' | 'open' | 'keep', fields: [number, Buffer][]): Promise<void> {
+  async #answer(
+    socket: Socket,
+    kind: 'call' | 'open' | 'keep' | 'barrier',
+    fields: [number, Buffer][],
+  ): Promise<void> {
     let hungUp = false;
     let writes = false;
     // Who hung up waits for our end: it comes at once, but not while files are written.
@@ -168,10 +174,10 @@ export class SessionServer {
         writes = !(request.direct ? hungUp : isGone(request.pid));
         return !writes;
       };
-      answer =
-        kind === 'call'
-          ? await this.#p.calls.call(request, gone)
-          : await this.#p.calls.open(request, kind === 'keep');
+      if (kind === 'call') answer = await this.#p.calls.call(request, gone);
+      else if (kind === 'barrier')
+        answer = { kind: (await this.#p.barriers.pass(request)) ? 'ready' : 'failed' };
+      else answer = await this.#p.calls.open(request, kind === 'keep');
     } catch (error) {
       this.#p.history.fault(error);
       answer = { kind: kind === 'call' ? 'run' : 'failed' };

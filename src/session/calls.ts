@@ -146,6 +146,7 @@ export class Calls {
       return this.#bypass(request, session, bypass('unknown-tool', aScript(request), request.args));
     const deferred =
       mode !== 'sync' &&
+      !hasLostLibrary(request) &&
       ancestry.buildTool &&
       !ancestry.resultIsRead &&
       !ignoresErrors(request.env.get('MAKEFLAGS'));
@@ -286,8 +287,8 @@ export class Calls {
     session: Session,
     gone: () => boolean,
   ): Promise<Answer> {
-    const owner = `now-${this.#serial++}`;
-    const before = frozen.map((f) => this.#p.forcer.reductor.node(f.name)?.state === 'done');
+    const owner = `now-${this.#serial++}-${session.id}`;
+    const before = frozen.map((f) => this.#p.forcer.reductor.node(f.name, owner)?.state === 'done');
     const nodes = await Promise.all(
       frozen.map((f) => this.#p.forcer.reductor.force(f.name, owner, { urgent: true, thunk: f.thunk })),
     );
@@ -412,6 +413,14 @@ export class Calls {
     const name = ref && baseName(ref);
     if (name && this.#p.store.reduction(name)) this.#p.forcer.reductor.add(name, session.id);
   }
+}
+
+/**
+ * Who was started without the library, behind a barrier, goes on reading what stands in the tree: it gets real outputs. Whoever set
+ * GG_PRELOAD=0, or calls a shim without a build of ours, has chosen so.
+ */
+function hasLostLibrary({ interposed, env }: CallRequest): boolean {
+  return !interposed && env.has('GG_SESSION') && env.get('GG_PRELOAD') !== '0';
 }
 
 function ancestryOfCall({ direct, pid, tool }: CallRequest): Ancestry {

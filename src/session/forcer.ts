@@ -12,6 +12,7 @@ import { type Placer, writeBack } from '../tree/write-back.ts';
 import type { History } from '../tree/history.ts';
 import type { Journal, Outstanding } from '../tree/journal.ts';
 import { removeLibtoolFiles } from '../tree/libtool.ts';
+import { TRUST_NOBODY, type Trust } from '../store/provenance.ts';
 import { TAKEN_MAX } from './unmade-outputs.ts';
 import { prefetchOwner } from './prefetch.ts';
 import type { Session } from './session.ts';
@@ -25,6 +26,9 @@ export interface ForcerParts {
   readonly place: Placer;
   readonly sessions: ReadonlyMap<string, Session>;
 }
+
+/** What calls answered at once and calls begun ahead put before the id of their session (calls.ts, prefetch.ts). */
+const STANDS_FOR = /^(?:prefetch-|now-\d+-)/;
 
 /** Tries to write over a placeholder that somebody changes meanwhile. */
 const WRITES_MAX = 5;
@@ -55,6 +59,12 @@ export class Forcer implements ReductorHost {
   /** The engine of the session that pays for a run; what no session pays for runs here. */
   engineFor(owner: string): Engine {
     return this.#p.sessions.get(owner)?.engine ?? this.engine;
+  }
+
+  /** Those who stand for a session take what it takes. */
+  trustOf(owner: string): Trust {
+    const id = owner.replace(STANDS_FOR, '');
+    return this.#p.sessions.get(id)?.trust ?? TRUST_NOBODY;
   }
 
   placementOf(thunk: ObjectName): Placement | undefined {
@@ -268,7 +278,7 @@ export class Forcer implements ReductorHost {
   async settleStray(path: string, session: Session): Promise<'real' | 'taken' | 'left'> {
     const ref = placeholderAt(path);
     if (ref === undefined) return 'real';
-    const known = this.reductor.node(baseName(ref));
+    const known = this.reductor.node(baseName(ref), session.id);
     const tried = known?.owners.has(session.id) === true && known.state === 'failed';
     const unwanted = session.stopped && !session.options.keepGoing && known?.state !== 'done';
     if (!tried && !unwanted) {
@@ -340,7 +350,7 @@ export class Forcer implements ReductorHost {
   /** Starts a thunk for a session that forces while it infers. */
   begin(name: ObjectName, session: Session): void {
     if (session.stopped || session.abandoned) return;
-    const known = this.reductor.node(name);
+    const known = this.reductor.node(name, session.id);
     const done = known?.state === 'done' && !known.owners.has(session.id);
     const node = this.reductor.add(name, session.id);
     if (!done || node.state !== 'done') return;

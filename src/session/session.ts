@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Engine } from '../engine/engine.ts';
 import { type Counts, count, type Event, emptyCounts } from '../report/events.ts';
+import { TRUST_NOBODY, type Trust } from '../store/provenance.ts';
 import type { Taken } from './unmade-outputs.ts';
 
 export interface SessionOptions {
@@ -51,6 +52,8 @@ export class Session {
   interrupted = false;
   /** Another than the server's own. */
   engine: Engine | undefined;
+  /** Whose results it takes. */
+  trust: Trust = TRUST_NOBODY;
   /** Waits for what the engine does behind the build's back. */
   engineFlush: () => Promise<void> = async () => {};
   /** What the engine did, in lines for the end of the build. */

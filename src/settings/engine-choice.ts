@@ -22,12 +22,19 @@ export interface ReapiChoice {
 export const REMOTE_USES = ['share', 'read', 'blobs'] as const;
 export type RemoteUseName = (typeof REMOTE_USES)[number];
 
+export const REMOTE_TRUSTS = ['any', 'signed'] as const;
+export type RemoteTrustName = (typeof REMOTE_TRUSTS)[number];
+
 export interface EngineChoice {
   readonly engine: EngineName;
   /** Store shared with others, which cloud engines need, e.g. "s3://bucket/prefix"; '' when none is set. */
   readonly remote: string;
   /** share: take results and add them; read: add nothing; blobs: believe nobody's results. */
   readonly remoteUse: RemoteUseName;
+  /** any: what the store gives is taken; signed: only with the signature of a key of `gg trust list`. */
+  readonly remoteTrust: RemoteTrustName;
+  /** Where the keys are. */
+  readonly trustDirectory: string;
   /** Functions are called PREFIX-compile and PREFIX-link. */
   readonly lambdaFunction: string;
   readonly reapi: ReapiChoice;
@@ -53,6 +60,8 @@ export const LOCAL_CHOICE: EngineChoice = {
   engine: 'local',
   remote: '',
   remoteUse: 'share',
+  remoteTrust: 'any',
+  trustDirectory: '',
   lambdaFunction: '',
   budgetUsd: 0,
   strict: false,

@@ -1,13 +1,15 @@
 // Configuration: flags, then GG_* variables, then the file, in that order of precedence. One table; the README repeats it.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   ENGINES,
   type EngineChoice,
   type EngineName,
   type ReapiChoice,
   REMOTE_USES,
+  REMOTE_TRUSTS,
+  type RemoteTrustName,
   type RemoteUseName,
 } from './engine-choice.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -16,6 +18,7 @@ export interface Settings {
   readonly engine: EngineName;
   readonly remote: string;
   readonly remoteUse: RemoteUseName;
+  readonly remoteTrust: RemoteTrustName;
   readonly lambdaFunction: string;
   readonly reapi: ReapiChoice;
   /** 0: no limit. */
@@ -56,6 +59,11 @@ export const SETTINGS = [
     variable: 'GG_REMOTE_USE',
     meaning:
       'share (default): take results and add them; read: add none; blobs: believe no results of others',
+  },
+  {
+    key: 'remote-trust',
+    variable: 'GG_REMOTE_TRUST',
+    meaning: 'any (default) or signed: take only results signed by a key of gg trust list',
   },
   {
     key: 'lambda-function',
@@ -176,12 +184,17 @@ function engineName(value: string): EngineName {
   );
 }
 
+/** Keys of `gg trust`, beside the configuration. */
+export function trustDirectory(env: NodeJS.ProcessEnv): string {
+  return join(dirname(configFilePath(env)), 'trust');
+}
+
 /** Thunks in flight with a cloud engine: Lambda's usual limit for an account, and what it starts at once. */
 const CLOUD_JOBS = 1000;
 
 /** What the server needs to know; the credentials go to our own server only, over its socket. */
 export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): EngineChoice {
-  const { engine, remote, remoteUse, lambdaFunction, reapi, budgetUsd, strict } = settings;
+  const { engine, remote, remoteUse, remoteTrust, lambdaFunction, reapi, budgetUsd, strict } = settings;
   const aws = Object.entries(env).filter(
     // HOME is where profiles are.
     (e): e is [string, string] => (e[0].startsWith('AWS_') || e[0] === 'HOME') && e[1] !== undefined,
@@ -190,6 +203,8 @@ export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): Engine
     engine,
     remote,
     remoteUse,
+    remoteTrust,
+    trustDirectory: trustDirectory(env),
     lambdaFunction,
     reapi,
     budgetUsd,
@@ -246,6 +261,7 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
     engine,
     remote: text('remote') ?? '',
     remoteUse: choice('remote-use', REMOTE_USES, 'share'),
+    remoteTrust: choice('remote-trust', REMOTE_TRUSTS, 'any'),
     lambdaFunction: text('lambda-function') ?? 'gg-worker',
     reapi: {
       headers: list(text('reapi-header'), ';'),

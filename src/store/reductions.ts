@@ -1,9 +1,10 @@
 // What a thunk became, as a file.
 //
 // Format (version 1): first line "gg-reduction 1 SHA256OFREST", then JSON: thunk, outputs [[tag, name]...], exitCode,
-// stdout and stderr (base64), wallMs. A file that does not add up, or speaks of another thunk, counts as missing.
+// stdout and stderr (base64), wallMs; where known origin (provenance.ts) and, in shared stores, signature [key, base64]. A file that does not add up, or speaks of another thunk, counts as missing.
 import { createHash } from 'node:crypto';
 import { type ObjectName, parseRef } from '../ir/name.ts';
+import { readOrigin, type Signature, writeOrigin } from './provenance.ts';
 import type { Reduction } from './store.ts';
 
 const HEAD = 'gg-reduction 1 ';
@@ -16,6 +17,10 @@ export function encodeReduction(reduction: Reduction): Buffer {
     stdout: reduction.stdout.toString('base64'),
     stderr: reduction.stderr.toString('base64'),
     wallMs: Math.round(reduction.wallMs),
+    ...(reduction.origin ? { origin: writeOrigin(reduction.origin) } : {}),
+    ...(reduction.signature
+      ? { signature: [reduction.signature.key, reduction.signature.value.toString('base64')] }
+      : {}),
   });
   return Buffer.from(`${HEAD}${createHash('sha256').update(body).digest('hex')}\n${body}\n`);
 }
@@ -26,6 +31,8 @@ interface RawReduction {
   readonly stdout: string;
   readonly stderr: string;
   readonly wallMs: number;
+  readonly origin?: unknown;
+  readonly signature?: unknown;
 }
 
 function parse(body: Buffer): RawReduction | undefined {
@@ -62,5 +69,16 @@ export function decodeReduction(bytes: Buffer, thunk: ObjectName): Reduction | u
     stdout: Buffer.from(raw.stdout, 'base64'),
     stderr: Buffer.from(raw.stderr, 'base64'),
     wallMs: raw.wallMs,
+    ...optional('origin', readOrigin(raw.origin)),
+    ...optional('signature', readSignature(raw.signature)),
   };
+}
+
+function optional<K extends string, T>(key: K, value: T | undefined): { readonly [key in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [key in K]: T });
+}
+
+function readSignature(raw: unknown): Signature | undefined {
+  if (!Array.isArray(raw) || typeof raw[0] !== 'string' || typeof raw[1] !== 'string') return undefined;
+  return { key: raw[0], value: Buffer.from(raw[1], 'base64') };
 }

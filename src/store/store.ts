@@ -1,5 +1,6 @@
 // The store contract: blobs under their names, and what thunks became.
 import type { ObjectName } from '../ir/name.ts';
+import type { Origin, Signature } from './provenance.ts';
 
 /** The record thunk -> outputs. Format: see reductions.ts. */
 export interface Reduction {
@@ -11,6 +12,10 @@ export interface Reduction {
   readonly stderr: Buffer;
   /** What the run cost, for time-left estimates. */
   readonly wallMs: number;
+  /** Undefined: the record does not say. */
+  readonly origin?: Origin | undefined;
+  /** Of a record in a shared store. */
+  readonly signature?: Signature | undefined;
 }
 
 export interface Store {
@@ -23,7 +28,7 @@ export interface Store {
   get(name: ObjectName): Buffer | undefined;
   /** As `get`, without bytes of their own: they are the next caller's when `use` returns. */
   read<T>(name: ObjectName, use: (bytes: Buffer) => T): T | undefined;
-  /** Path of the blob's file, verified once per process; undefined when missing. Readers must not write to it. */
+  /** Path of the blob's file, verified whenever it is another file than the one verified last; undefined when missing. Readers must not write to it. */
   path(name: ObjectName): string | undefined;
   /** `names`: also one whose outputs are not here. */
   reduction(thunk: ObjectName, wants?: 'names'): Reduction | undefined;

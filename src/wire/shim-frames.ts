@@ -15,6 +15,8 @@
 //          the new name is promised too. The connection stays until the file has it: so long nothing is written there
 //   over   another file is about to take the place of a placeholder, PATH ; answered when nothing is written there, as for move
 //   settle two directories are about to change places: PATH TO CWD PID ENV* ; answered when all below both is real
+//   barrier  a program is about to start that our preload library cannot be in: PATH (the program) ARG* (its argv) UNUSUAL (why) CWD PID
+//          ENV* ; answered when all it can reach is real
 //   cli    JSON messages of our own command line, one a frame, answered by JSON frames until either side closes
 //
 // Answer, first field ANSWER_KIND:
@@ -30,7 +32,7 @@ export const FRAME_MAGIC = 'GGP1';
 export const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 export const FIELD = {
-  REQUEST_KIND: 0x6b, // 'k' text: call | open | keep | move | over | settle | cli
+  REQUEST_KIND: 0x6b, // 'k' text: call | open | keep | move | over | settle | barrier | cli
   ANSWER_KIND: 0x4b, // 'K' text: exit | run | ready | failed | wrong-version
   ARG: 0x61, // 'a' repeated
   TOOL: 0x74, // 't' base name the shim was called by

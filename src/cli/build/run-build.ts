@@ -4,7 +4,9 @@ import { existsSync, symlinkSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NINJA_LIBRARY } from '../../native/build.ts';
+import { NINJA_LIBRARY, PRELOAD_LIBRARY } from '../../native/build.ts';
+import { tryStat } from '../../base/stat.ts';
+import { loaderView } from '../../toolchain/elf.ts';
 import { fnv1a64, runtimePaths } from '../../wire/runtime-paths.ts';
 import { type StepOf, StepProgress } from '../../report/steps.ts';
 import { TerminalReporter } from '../../report/terminal.ts';
@@ -66,7 +68,10 @@ async function runCommand(
 ): Promise<CommandEnd> {
   // A tool that is itself the command must be started by a process that has the preload library, as this one has not.
   const isTool = existsSync(join(env['GG_SHIM_DIR']!, basename(command[0]!)));
-  const argv = isTool ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...command] : command;
+  const argv =
+    isTool || isUnreachable(command[0]!, env['PATH'])
+      ? ['/bin/sh', '-c', 'exec "$0" "$@"', ...command]
+      : command;
   const child = spawn(argv[0]!, argv.slice(1), { stdio: 'inherit', env });
   const abort = (): void => {
     if (child.pid !== undefined && child.exitCode === null) void endTree(child.pid);
@@ -108,6 +113,21 @@ async function runCommand(
   }
 }
 
+/** Whether the preload library cannot be in a program: then what stands before it must be able to wait for placeholders in its place. */
+function isUnreachable(program: string, searchPath = '/usr/local/bin:/usr/bin:/bin'): boolean {
+  const places = program.includes('/') ? [program] : searchPath.split(':').map((d) => join(d, program));
+  const path = places.find((place) => tryStat(place)?.isFile());
+  if (path === undefined) return false;
+  try {
+    const view = loaderView(path);
+    return (
+      ((tryStat(path)?.mode ?? 0) & 0o6000) !== 0 || (view !== undefined && view.interpreter === undefined)
+    );
+  } catch {
+    return false;
+  }
+}
+
 /** A preload library under a name that LD_PRELOAD can hold: blanks and colons end one there. */
 function preloadable(library: string, runDirectory: string): string | undefined {
   if (!existsSync(library)) return undefined;
@@ -139,7 +159,7 @@ function buildEnvironment(
   };
   const library = (name: string): string | undefined =>
     preloadable(join(nativeDirectory, name), paths.runDir);
-  const interposer = library('gg-interpose.so');
+  const interposer = library(PRELOAD_LIBRARY);
   // With the preload library nothing of ours stands on PATH: a configure step that looks a tool up finds the real one, and
   // writes the same answer into its files as without us.
   if (settings.preload && settings.mode !== 'off' && interposer !== undefined) {
@@ -147,6 +167,8 @@ function buildEnvironment(
     env['LD_PRELOAD'] = libraries.filter(Boolean).join(':');
   } else if (!bin.includes(':'))
     env['PATH'] = `${bin}:${process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`;
+  // Asked for, it is no loss: calls are deferred all the same.
+  if (!settings.preload) env['GG_PRELOAD'] = '0';
   return env;
 }
 

@@ -114,6 +114,19 @@ export async function describe(what: string, json: boolean): Promise<number> {
   return EXIT.ok;
 }
 
+/** Whose the newest result is, as its record says. */
+function originLines(records: readonly HistoryRecord[], store: LocalStore): string[] {
+  const thunk = records.find((record) => record.thunk !== undefined)?.thunk;
+  const origin = thunk === undefined ? undefined : store.reduction(baseName(thunk), 'names')?.origin;
+  if (!origin) return [];
+  const made = `made by ${origin.maker}, engine ${origin.engine || 'unknown'}`;
+  const taken = origin.via.map(
+    ({ store: from, signer }) =>
+      `  taken from, or made of what came from, ${from}, ${signer === undefined ? 'without a trusted signature' : `signed by key ${signer}`}`,
+  );
+  return [taken.length === 0 ? `${made}, for a build of yours` : made, ...taken];
+}
+
 export async function explain(what: string, json: boolean): Promise<number> {
   const path = resolve(what);
   const client = await connectOrStart((await prepareNative()).directory);
@@ -150,6 +163,7 @@ export async function explain(what: string, json: boolean): Promise<number> {
     print(`${when}  ${how}${record.thunk ? `  ${record.thunk.slice(0, 13)}…` : ''}`);
     if (record.how === 'bypass') print(`  ${record.command}`);
   }
+  for (const line of originLines(records, store)) print(line);
   const named = [...new Set(records.flatMap((r) => r.thunk ?? []))];
   const decode = (name: string | undefined): Thunk | undefined => {
     const bytes = name === undefined ? undefined : store.get(baseName(name));

@@ -3,13 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { givesNamespaces } from '../../engine/local/sandbox.ts';
-import { VROOT_LIBRARY } from '../../native/build.ts';
+import { PRELOAD_LIBRARY, VROOT_LIBRARY } from '../../native/build.ts';
 import { runtimePaths } from '../../wire/runtime-paths.ts';
 import { Spawner } from '../../native/spawner.ts';
 import { Journal } from '../../tree/journal.ts';
 import { neededBy } from '../../tree/live-objects.ts';
-import { collectGarbage } from '../../store/local/gc.ts';
+import { collectGarbage, removeFrom } from '../../store/local/gc.ts';
 import { LocalStore } from '../../store/local/local.ts';
+import { parseRemoteUrl, storeLabel } from '../../store/remote/remote-url.ts';
 import { connectIfRunning, connectOrStart } from '../../client/client.ts';
 import { CliError, EXIT } from '../../settings/exit.ts';
 import { prepareNative } from '../../client/native.ts';
@@ -33,9 +34,16 @@ export async function stop(): Promise<number> {
   return EXIT.ok;
 }
 
-export async function gc(settings: Settings): Promise<number> {
+/** @param from a shared store: removes what came from there, and nothing else. */
+export async function gc(settings: Settings, from?: string): Promise<number> {
   await stopQuietly();
   const directory = stateDirectory();
+  if (from !== undefined) {
+    const parsed = parseRemoteUrl(from, process.env);
+    const label = 'problem' in parsed ? from : storeLabel(parsed.address);
+    print(`removed ${removeFrom(directory, label)} results that came from ${label}`);
+    return EXIT.ok;
+  }
   const journal = new Journal(join(directory, 'journal'));
   const needed = neededBy(journal.outstanding(), new LocalStore(directory));
   journal.close();
@@ -119,7 +127,9 @@ export async function doctor(settings: Settings): Promise<number> {
       what: 'native programs',
       run: async () => {
         nativeDirectory = (await prepareNative()).directory;
-        return nativeDirectory;
+        return existsSync(join(nativeDirectory, PRELOAD_LIBRARY))
+          ? nativeDirectory
+          : `${nativeDirectory}, no preload library for the C library here: shims alone, and nothing is deferred`;
       },
       advice: 'a C compiler must be on PATH as cc or gcc',
     },

@@ -1,9 +1,12 @@
 // Results shared through a remote store: what a colleague or CI has run is not run again. A layer around any engine: it looks
 // for the reduction before, and offers one after. Every output is fetched and verified before its reduction is believed.
+import type { KeyObject } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { ObjectName } from '../../ir/name.ts';
 import type { LocalStore } from '../../store/local/local.ts';
 import { type BlobSource, RemoteError, type RemoteStore } from '../../store/remote/remote.ts';
+import { NO_VIA, thisMaker } from '../../store/provenance.ts';
+import { type Signer, signerOf, signReduction } from '../../store/signature.ts';
 import type { Reduction } from '../../store/store.ts';
 import type { Engine, ForceJob, RunDone, RunOutcome } from '../engine.ts';
 
@@ -13,6 +16,12 @@ export interface SharedEngineOptions {
   readonly store: LocalStore;
   /** Take results, add none. */
   readonly readOnly: boolean;
+  /** `storeLabel` of the remote store: results that come from it say so. */
+  readonly label: string;
+  /** Keys whose signatures are looked at, by their ids. */
+  readonly keys: ReadonlyMap<string, KeyObject>;
+  /** Signs what is offered; absent: it goes unsigned. */
+  readonly signer?: Signer | undefined;
   /** The store cannot be had: said once; the build goes on without it. */
   readonly lost: (error: RemoteError) => void;
 }
@@ -31,7 +40,7 @@ export class SharedEngine implements Engine {
   readonly label: string;
   readonly slots: number;
   readonly chains: boolean;
-  readonly counts = { taken: 0, offered: 0, damaged: 0, kept: 0 };
+  readonly counts = { taken: 0, offered: 0, damaged: 0, kept: 0, unsigned: 0 };
   readonly #o: SharedEngineOptions;
   readonly #offers = new Set<Promise<void>>();
   #troubles = 0;
@@ -63,12 +72,21 @@ export class SharedEngine implements Engine {
     try {
       const reduction = await remote.reduction(job.name, { signal });
       if (!reduction || !fits(reduction, job)) return undefined;
+      const signer = signerOf(reduction, this.#o.keys);
+      const via = [{ store: this.#o.label, ...(signer === undefined ? {} : { signer }) }];
+      if (job.believes?.(via) === false) {
+        this.counts.unsigned++;
+        return undefined;
+      }
       await Promise.all(
         reduction.outputs.map(({ name }) => (store.has(name) ? undefined : this.#fetch(name, signal))),
       );
       this.#troubles = 0;
       this.counts.taken++;
-      return { ...reduction, kind: 'done', cpuMs: 0 };
+      const { outputs, exitCode, stdout, stderr, wallMs } = reduction;
+      const { maker, engine } = reduction.origin ?? { maker: 'unknown', engine: 'unknown' };
+      const origin = { maker, engine, via };
+      return { kind: 'done', outputs, exitCode, stdout, stderr, wallMs, cpuMs: 0, origin };
     } catch (error) {
       if (signal.aborted) return undefined;
       if (!(error instanceof RemoteError)) throw error;
@@ -116,7 +134,10 @@ export class SharedEngine implements Engine {
       await remote.putAll(blobs);
       if (!run.outputs.every(({ name }) => remote.known(name))) return;
       const { outputs, stdout, stderr, wallMs } = run;
-      await remote.putReduction({ thunk, outputs, exitCode: 0, stdout, stderr, wallMs });
+      const origin = { maker: thisMaker(), engine: this.label, via: NO_VIA };
+      const made: Reduction = { thunk, outputs, exitCode: 0, stdout, stderr, wallMs, origin };
+      const { signer } = this.#o;
+      await remote.putReduction(signer ? { ...made, signature: signReduction(made, signer) } : made);
       this.counts.offered++;
     })()
       .catch((error: unknown) => {

@@ -1,6 +1,6 @@
 // The full sandbox: a root that shows the toolchain and exactly the declared inputs, at their original absolute paths, in a
 // user and mount namespace of its own. It proves a thunk complete, and it runs one whose tree has moved on.
-import { copyFileSync, existsSync, linkSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import { constants, copyFileSync, existsSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isValue, type ObjectName } from '../../ir/name.ts';
 import type { LocalStore } from '../../store/local/local.ts';
@@ -128,7 +128,7 @@ export function mtimeClassOf(salt: readonly string[]): Map<string, number> {
   return secondByPath;
 }
 
-/** Builds the tree of a root: hard links where the file system allows, copies elsewhere. */
+/** Builds the tree of a root, of copies: what runs in it could write through a link into the store. */
 class InputTree {
   readonly #root: string;
   readonly #made = new Set<string>();
@@ -181,13 +181,11 @@ class InputTree {
       return;
     }
     try {
-      linkSync(source, to);
+      copyFileSync(source, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === 'EEXIST') return;
-      if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error;
-      copyFileSync(source, to);
-      utimesSync(to, 0, 0);
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+      throw error;
     }
+    utimesSync(to, 0, 0);
   }
 }

@@ -1,7 +1,9 @@
 // Keeps the store below its limit: the least recently used blobs and reductions go first.
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { baseName, type ObjectName } from '../../ir/name.ts';
+import { viaOf } from '../provenance.ts';
+import { decodeReduction } from '../reductions.ts';
 
 export interface GcResult {
   readonly keptBytes: number;
@@ -14,6 +16,24 @@ interface StoredFile {
   readonly path: string;
   readonly sizeBytes: number;
   readonly usedMs: number;
+}
+
+/**
+ * Removes the records of what came from a shared store, or was made of such; the bytes stay, which prove themselves by their names.
+ * @returns how many.
+ */
+export function removeFrom(directory: string, store: string): number {
+  let removed = 0;
+  for (const sub of readdirSync(join(directory, 'reductions'))) {
+    for (const name of readdirSync(join(directory, 'reductions', sub))) {
+      const path = join(directory, 'reductions', sub, name);
+      const record = decodeReduction(readFileSync(path), name as ObjectName);
+      if (!record || !viaOf(record).some((via) => via.store === store)) continue;
+      rmSync(path, { force: true });
+      removed++;
+    }
+  }
+  return removed;
 }
 
 /** @param pinned names that outstanding placeholders need: never removed. */

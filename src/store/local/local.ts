@@ -10,21 +10,23 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  constants,
   copyFileSync,
-  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { copyFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nameThunk, nameValue, type ObjectName, parseRef, sizeOf } from '../../ir/name.ts';
 import { decodeReduction, encodeReduction } from '../reductions.ts';
-import { tryStat } from '../../base/stat.ts';
+import { tryStat, tryStatNs } from '../../base/stat.ts';
+import { Vouched } from './vouched.ts';
 import type { Reduction, Store } from '../store.ts';
 
 const HASH_CHUNK_BYTES = 1024 * 1024;
@@ -95,7 +97,7 @@ export async function hashFileSoon(absPath: string): Promise<ObjectName> {
 
 export class LocalStore implements Store {
   readonly directory: string;
-  readonly #verified = new Set<ObjectName>();
+  readonly #vouched = new Vouched();
   readonly #madeDirs = new Set<string>();
   #serial = 0;
 
@@ -154,15 +156,16 @@ export class LocalStore implements Store {
     const path = this.#makeRoom('cas', name);
     chmodSync(absPath, 0o444);
     try {
+      // Through another name of the file, what made it could still change it.
+      if (statSync(absPath).nlink > 1) throw Object.assign(new Error('has other names'), { code: 'EXDEV' });
       renameSync(absPath, path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
       const temporary = this.temporary();
-      copyFileSync(absPath, temporary);
+      copyFileSync(absPath, temporary, constants.COPYFILE_FICLONE);
       renameSync(temporary, path);
       rmSync(absPath, { force: true });
     }
-    this.#verified.add(name);
     return name;
   }
 
@@ -218,14 +221,13 @@ export class LocalStore implements Store {
 
   path(name: ObjectName): string | undefined {
     const path = this.#file('cas', name);
-    if (!existsSync(path)) return undefined;
-    if (this.#verified.has(name)) {
-      if (this.has(name)) return path;
-    } else if (hashFile(path).slice(1) === name.slice(1)) {
-      this.#verified.add(name);
+    const stat = tryStatNs(path);
+    if (!stat) return undefined;
+    if (this.#vouched.holds(name, stat)) return path;
+    if (hashFile(path).slice(1) === name.slice(1)) {
+      this.#vouched.add(name, stat);
       return path;
     }
-    this.#verified.delete(name);
     rmSync(path, { force: true });
     return undefined;
   }
@@ -245,7 +247,9 @@ export class LocalStore implements Store {
       rmSync(path, { force: true });
       return undefined;
     }
-    return wants === 'names' || reduction.outputs.every((o) => this.has(o.name)) ? reduction : undefined;
+    return wants === 'names' || reduction.outputs.every((o) => this.path(o.name) !== undefined)
+      ? reduction
+      : undefined;
   }
 
   putReduction(reduction: Reduction): void {

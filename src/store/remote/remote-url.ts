@@ -26,6 +26,14 @@ export interface BadRemoteUrl {
   readonly problem: string;
 }
 
+/** The one name that results from a store carry: no secrets, and nothing that does not tell stores apart. */
+export function storeLabel(address: RemoteAddress): string {
+  const prefix = address.prefix.slice(0, -REMOTE_LAYOUT.length - 1);
+  if (address.kind === 'redis') return `${address.url}?prefix=${prefix}`;
+  const endpoint = address.endpoint === undefined ? '' : `?endpoint=${address.endpoint}`;
+  return `s3://${address.bucket}/${prefix}${endpoint}`;
+}
+
 /** As it may be shown and written down: without a name and a password, well-formed or not. */
 export function withoutSecrets(text: string): string {
   return text.replace(/^([a-z][a-z0-9+.-]*:\/\/).*@/is, '$1***@');

@@ -4,6 +4,8 @@
 //                             from here, and one mtime, since results may depend on differences between them
 import {
   chmodSync,
+  copyFileSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -15,6 +17,7 @@ import {
 import { join } from 'node:path';
 import { type ObjectName, parseRef, sizeOf } from '../../ir/name.ts';
 import { hashFile } from '../../store/local/local.ts';
+import { Vouched } from '../../store/local/vouched.ts';
 import { BlobError, type BlobFetcher } from './blobs.ts';
 
 /** Seconds; every file a tool reads has this mtime but those of another class (root.ts). */
@@ -36,7 +39,8 @@ export class BlobCache {
   readonly #directory: string;
   readonly #bytesMax: number;
   /** Least recently used first. */
-  readonly #held = new Map<ObjectName, { pins: number; verified: boolean }>();
+  readonly #held = new Map<ObjectName, { pins: number }>();
+  readonly #vouched = new Vouched();
   readonly #coming = new Map<ObjectName, Promise<void>>();
   #bytes = 0;
   #serial = 0;
@@ -52,7 +56,7 @@ export class BlobCache {
       for (const file of readdirSync(join(this.#directory, sub))) {
         const path = join(this.#directory, sub, file);
         if (parseRef(file)?.type === 'V' && statSync(path).size === sizeOf(file)) {
-          this.#held.set(file as ObjectName, { pins: 0, verified: false });
+          this.#held.set(file as ObjectName, { pins: 0 });
           this.#bytes += sizeOf(file);
         } else rmSync(path, { force: true });
       }
@@ -109,8 +113,7 @@ export class BlobCache {
   async #one(name: ObjectName, fetcher: BlobFetcher, inline: string | undefined): Promise<void> {
     for (;;) {
       const entry = this.#held.get(name);
-      if (entry && (entry.verified || this.#verify(name))) {
-        entry.verified = true;
+      if (entry && this.#verify(name)) {
         entry.pins++;
         this.#held.delete(name);
         this.#held.set(name, entry);
@@ -133,10 +136,16 @@ export class BlobCache {
     }
   }
 
-  /** A file of an earlier process, at its first use. */
+  /** Whatever ran here since may have written to the file: it is read again unless its identity says that nobody did. */
   #verify(name: ObjectName): boolean {
+    const path = this.path(name);
     try {
-      if (hashFile(this.path(name)) === name) return true;
+      const stat = lstatSync(path, { bigint: true });
+      if (stat.isFile() && this.#vouched.holds(name, stat)) return true;
+      if (stat.isFile() && hashFile(path) === name) {
+        this.#vouched.add(name, stat);
+        return true;
+      }
     } catch {
       // gone
     }
@@ -164,7 +173,7 @@ export class BlobCache {
   /** Takes a finished file of known hash; it is moved. It stays held until `release`. */
   add(name: ObjectName, absPath: string): void {
     const entry = this.#held.get(name);
-    if (entry && (entry.verified || this.#verify(name))) {
+    if (entry && this.#verify(name)) {
       entry.pins++;
       rmSync(absPath, { force: true });
       return;
@@ -178,8 +187,14 @@ export class BlobCache {
     utimesSync(from, BLOB_MTIME_S, BLOB_MTIME_S);
     const to = this.path(name);
     mkdirSync(join(to, '..'), { recursive: true, mode: 0o755 });
-    renameSync(from, to);
-    const entry = { pins: 0, verified: true };
+    // Through another name of the file, what made it could still change it.
+    if (lstatSync(from).nlink > 1) {
+      copyFileSync(from, `${to}.copy`);
+      utimesSync(`${to}.copy`, BLOB_MTIME_S, BLOB_MTIME_S);
+      rmSync(from, { force: true });
+      renameSync(`${to}.copy`, to);
+    } else renameSync(from, to);
+    const entry = { pins: 0 };
     this.#held.set(name, entry);
     this.#bytes += sizeOf(name);
     return entry;

@@ -1,10 +1,11 @@
-// The tree below a virtual root: the toolchain and exactly the declared inputs, as hard links of cached blobs. Every name is
+// The tree below a virtual root: the toolchain, as hard links of cached blobs, and exactly the declared inputs, as copies. Every name is
 // resolved here, symlinks and ".." included, so that nothing is ever made outside of the root.
 //
 // A root serves one run after the other: the toolchain and empty directories stay (on a large ext4 a directory costs a
 // millisecond to make), everything else goes.
 import {
   chmodSync,
+  constants,
   copyFileSync,
   linkSync,
   lstatSync,
@@ -37,8 +38,8 @@ export class Root {
   readonly #directories = new Set<string>(['']);
   readonly #files = new Map<string, ObjectName>();
   readonly #links = new Map<string, string>();
-  /** Kept files to their inodes. */
-  readonly #kept = new Map<string, number>();
+  /** Kept files to their inodes and blobs. */
+  readonly #kept = new Map<string, { readonly inode: number; readonly name: ObjectName }>();
 
   constructor(path: string) {
     this.path = path;
@@ -99,26 +100,30 @@ export class Root {
   }
 
   /**
-   * Puts a blob there.
-   * @param mtimeClass other than 0: an inode and an mtime of its own
+   * Puts a copy of a blob there: a run may write to it.
+   * @param mtimeClass decides its mtime
    * @throws RootError when something else is there
    */
   file(path: string, name: ObjectName, source: string, mtimeClass = 0): void {
     const at = this.#place(path, name);
     if (at === undefined) return;
     const to = this.path + at;
-    if (mtimeClass === 0) {
-      try {
-        linkSync(source, to);
-        return;
-      } catch (error) {
-        const code = (error as NodeJS.ErrnoException).code;
-        if (code !== 'EMLINK' && code !== 'EXDEV' && code !== 'EPERM') throw error;
-      }
-    }
-    copyFileSync(source, to);
-    chmodSync(to, 0o555);
+    copyFileSync(source, to, constants.COPYFILE_FICLONE);
     utimesSync(to, BLOB_MTIME_S + mtimeClass, BLOB_MTIME_S + mtimeClass);
+  }
+
+  /** Puts the cached blob itself there, which a run must leave as it is; see `isIntact`. */
+  share(path: string, name: ObjectName, source: string): void {
+    const at = this.#place(path, name);
+    if (at === undefined) return;
+    try {
+      linkSync(source, this.path + at);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== 'EMLINK' && code !== 'EXDEV' && code !== 'EPERM') throw error;
+      copyFileSync(source, this.path + at);
+      utimesSync(this.path + at, BLOB_MTIME_S, BLOB_MTIME_S);
+    }
   }
 
   /** @returns undefined when the same blob is there already */
@@ -172,7 +177,15 @@ export class Root {
 
   /** What is there now stays from run to run. */
   keep(): void {
-    for (const at of this.#files.keys()) this.#kept.set(at, lstatSync(this.path + at).ino);
+    for (const [at, name] of this.#files) this.#kept.set(at, { inode: lstatSync(this.path + at).ino, name });
+  }
+
+  /** Are the kept files still the cached blobs, which were looked at just now? A file system without links never says so. */
+  isIntact(pathOf: (name: ObjectName) => string): boolean {
+    const inodeOf = (path: string): number | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino;
+    for (const [at, { inode, name }] of this.#kept)
+      if (inodeOf(this.path + at) !== inode || inodeOf(pathOf(name)) !== inode) return false;
+    return true;
   }
 
   /**
@@ -192,7 +205,8 @@ export class Root {
     for (const at of this.#files.keys()) {
       const kept = this.#kept.get(at);
       if (kept !== undefined) {
-        if (lstatSync(this.path + at, { throwIfNoEntry: false })?.ino !== kept) left.push(`${at} (replaced)`);
+        if (lstatSync(this.path + at, { throwIfNoEntry: false })?.ino !== kept.inode)
+          left.push(`${at} (replaced)`);
         continue;
       }
       this.#files.delete(at);

@@ -42,13 +42,15 @@ export class Slots {
     fresh = false,
   ): Slot {
     const at = fresh ? -1 : this.#idle.findLastIndex((slot) => slot.toolchain === toolchain);
-    if (at >= 0) return this.#idle.splice(at, 1)[0]!;
+    const idle = at < 0 ? undefined : this.#idle.splice(at, 1)[0]!;
+    if (idle?.root.isIntact(pathOf)) return idle;
+    if (idle) this.#drop(idle);
     const directory = join(this.#directory, `slot-${process.pid}-${this.#serial++}`);
     mkdirSync(directory, { mode: 0o755 });
     try {
       const root = new Root(join(directory, 'root'));
       for (const [path, target] of manifest.links) root.link(path, target);
-      for (const [path, name] of manifest.files) root.file(path, name, pathOf(name));
+      for (const [path, name] of manifest.files) root.share(path, name, pathOf(name));
       // Ways through their directories lead on as they do with the whole toolchain.
       for (const path of manifest.omitted) root.directory(posix.dirname(path));
       root.keep();

@@ -39,7 +39,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   store: {
     floor: 2,
     may: ['base', 'ir'],
-    families: [['store.ts', 'reductions.ts'], ['local'], ['remote']],
+    families: [
+      ['store.ts', 'provenance.ts', 'reductions.ts', 'signature.ts', 'trust-keys.ts'],
+      ['local'],
+      ['remote'],
+    ],
   },
   toolchain: { floor: 3, may: ['base', 'ir', 'scan', 'store'] },
   models: {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -98,4 +98,29 @@ test('names: only well-formed ones are names', () => {
   ]) {
     assert.equal(parseRef(bad), undefined, bad);
   }
+});
+
+test('a blob that was looked at before is looked at again when its file is another one', async () => {
+  const store = new LocalStore(join(root, 'looked'));
+  const name = store.put(Buffer.from('steady'), 'V');
+  const path = store.path(name)!;
+  // Beyond the clock's tick a look is remembered.
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  assert.equal(store.path(name), path);
+  chmodSync(path, 0o600);
+  writeFileSync(path, 'unruly');
+  assert.equal(store.path(name), undefined);
+  assert.equal(store.has(name), false);
+});
+
+test('a file with another name is copied in: through that name it could still be changed', () => {
+  const store = new LocalStore(join(root, 'linked'));
+  const temporary = store.temporary();
+  const other = join(root, 'other-name');
+  writeFileSync(temporary, 'before');
+  linkSync(temporary, other);
+  const name = store.putFile(temporary);
+  chmodSync(other, 0o600);
+  writeFileSync(other, 'after!');
+  assert.equal(store.get(name)?.toString(), 'before');
 });
