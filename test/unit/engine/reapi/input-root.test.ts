@@ -12,11 +12,12 @@ test('the canonical bytes of a directory are those of other implementations', ()
   root.file('/a', id('x'), true);
   const hash = id('x').hash;
   const digest = Buffer.concat([Buffer.from([0x0a, 64]), Buffer.from(hash), Buffer.from([0x10, 1])]);
-  const node = Buffer.concat([Buffer.from([0x0a, 1, 0x61, 0x12, digest.length]), digest, Buffer.from([0x20, 1])]);
-  assert.deepEqual(
-    Buffer.from(root.encode().bytes),
-    Buffer.concat([Buffer.from([0x0a, node.length]), node]),
-  );
+  const node = Buffer.concat([
+    Buffer.from([0x0a, 1, 0x61, 0x12, digest.length]),
+    digest,
+    Buffer.from([0x20, 1]),
+  ]);
+  assert.deepEqual(Buffer.from(root.encode().bytes), Buffer.concat([Buffer.from([0x0a, node.length]), node]));
 });
 
 test('a tree over another shares what it does not change, and the other stays as it is', () => {
