@@ -65,7 +65,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   tree: { floor: 4, may: ['base', 'ir', 'models', 'scan', 'store'] },
   engine: {
     floor: 5,
-    may: ['base', 'ir', 'driver', 'reapi', 'store', 'toolchain', 'worker'],
+    may: ['base', 'ir', 'driver', 'reapi', 'wire', 'store', 'toolchain', 'worker'],
     families: [['.'], ['local'], ['cloud'], ['lambda'], ['reapi'], ['layers']],
   },
   native: { floor: 5, may: ['base', 'models', 'tree', 'wire'] },
