@@ -18,6 +18,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -73,7 +76,7 @@ int renameat2(int at, const char *old, int to_at, const char *to, unsigned flags
 #define HOOKS_ANYWHERE(X)                                                                                               \
   X(open) X(openat) X(fopen) X(freopen) X(truncate) X(dlopen) X(stat) X(lstat) X(fstatat) X(chroot) X(execve)           \
   X(execvpe) X(fexecve) X(execveat) X(posix_spawn) X(posix_spawnp) X(rename) X(renameat) X(renameat2) X(link)           \
-  X(linkat) X(setuid) X(seteuid) X(setreuid) X(setresuid) X(system) X(popen)
+  X(linkat) X(setuid) X(seteuid) X(setreuid) X(setresuid) X(system) X(popen) X(connect)
 
 /* Where files have one kind of size and time, there is one function for each of these. */
 #ifdef __GLIBC__
@@ -123,6 +126,9 @@ static inline long by_number(long number, long a, long b, long c, long d, long e
 #else
 #define by_number syscall
 #endif
+
+/* Opens a file as it stands. */
+static int raw_open(int at, const char *path, int flags) { return by_number(SYS_openat, at, (long)path, flags, 0, 0, 0); }
 
 /* ---- what the environment says ------------------------------------------------------------------------------------ */
 
@@ -291,7 +297,7 @@ static int holds_mark(int fd, int flags, struct room *room) {
   int reading = fd;
   if ((flags & O_ACCMODE) == O_WRONLY) {
     snprintf(room->link, sizeof room->link, "/proc/self/fd/%d", fd);
-    reading = syscall(SYS_openat, AT_FDCWD, room->link, O_RDONLY | O_CLOEXEC);
+    reading = raw_open(AT_FDCWD, room->link, O_RDONLY | O_CLOEXEC);
     if (reading < 0) return 0;
   }
   ssize_t n = syscall(SYS_pread64, reading, room->head, sizeof room->head, 0);
@@ -322,19 +328,19 @@ static int exchange(int fd, int flags, struct stat *st, struct room *room) {
       /* No descriptor left but this one: it serves for the question. Whoever takes it meanwhile has made the mistake. */
       syscall(SYS_close, fd);
       answer = ask_server(room->path);
-      again = syscall(SYS_openat, AT_FDCWD, room->path, reopening & ~(flags & O_CLOEXEC ? 0 : O_CLOEXEC));
+      again = raw_open(AT_FDCWD, room->path, reopening & ~(flags & O_CLOEXEC ? 0 : O_CLOEXEC));
       if (again >= 0 && again != fd) {
         syscall(SYS_dup3, again, fd, flags & O_CLOEXEC);
         syscall(SYS_close, again);
       } else if (again < 0) {
         int error = errno;
         /* The number stays taken until the caller closes it. */
-        int null = syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC);
+        int null = raw_open(AT_FDCWD, "/", O_RDONLY | O_CLOEXEC);
         if (null >= 0 && null != fd) syscall(SYS_dup3, null, fd, O_CLOEXEC), syscall(SYS_close, null);
         return error;
       }
     } else {
-      again = syscall(SYS_openat, AT_FDCWD, room->path, reopening);
+      again = raw_open(AT_FDCWD, room->path, reopening);
       if (again < 0 && errno == ENOENT && !replaced && syscall(SYS_fstat, fd, st) == 0) {
         /* It was given another name meanwhile, which the descriptor knows. */
         nap();
@@ -454,7 +460,7 @@ FILE *freopen64(const char *path, const char *mode, FILE *old) {
 __attribute__((noinline)) static int touch_path(int at, const char *path) {
   if (!path || !*path || !on()) return 0;
   int saved = errno, error = 0;
-  int fd = syscall(SYS_openat, at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = raw_open(at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0) {
     error = make_real(fd, O_RDONLY | O_CLOEXEC);
     syscall(SYS_close, fd);
@@ -492,7 +498,7 @@ void *dlopen(const char *path, int mode) {
 static int compares_times(void) {
   static const char wanted[] = "-E\0cmake_depends";
   char words[512];
-  int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+  int fd = raw_open(AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
   ssize_t n = syscall(SYS_read, fd, words, sizeof words);
   syscall(SYS_close, fd);
@@ -577,7 +583,7 @@ static int is_guarded(char *const *env) {
 /* Whether an argument is still a placeholder: then nobody who cannot wait for it may have it. */
 static int names_placeholder(char *const argv[], struct room *room) {
   for (; argv && *argv; argv++) {
-    int fd = syscall(SYS_openat, AT_FDCWD, *argv, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = raw_open(AT_FDCWD, *argv, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) continue;
     struct stat st;
     int is = syscall(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && has_size_of_placeholder(st.st_size) && holds_mark(fd, O_RDONLY, room);
@@ -619,6 +625,28 @@ int setuid(uid_t uid) { return before_user(uid), REAL(setuid)(uid); }
 int seteuid(uid_t uid) { return before_user(uid), REAL(seteuid)(uid); }
 int setreuid(uid_t ruid, uid_t euid) { return before_user(euid), REAL(setreuid)(ruid, euid); }
 int setresuid(uid_t ruid, uid_t euid, uid_t suid) { return before_user(euid), REAL(setresuid)(ruid, euid, suid); }
+
+/* Whether a process of this machine listens there, which may read what stands in the tree. Our own server is none. */
+static int is_local(const struct sockaddr *address, socklen_t length) {
+  const struct sockaddr_in *four = (const void *)address;
+  const struct sockaddr_in6 *six = (const void *)address;
+  switch (length >= sizeof address->sa_family ? address->sa_family : AF_UNSPEC) {
+  case AF_UNIX:
+    return strncmp(((const struct sockaddr_un *)address)->sun_path, server_address.sun_path, length - offsetof(struct sockaddr_un, sun_path)) != 0;
+  case AF_INET:
+    return length >= sizeof *four && ntohl(four->sin_addr.s_addr) >> 24 == 127;
+  case AF_INET6:
+    return length >= sizeof *six && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+  default:
+    return 0;
+  }
+}
+
+/* A daemon that was there before us works for a build: a compile server, a cache. */
+int connect(int fd, const struct sockaddr *address, socklen_t length) {
+  if (on() && address && is_local(address, length)) barrier("daemon", "", NULL);
+  return REAL(connect)(fd, address, length);
+}
 
 /* The C library starts the shell of these by itself, with what `environ` says. */
 static void before_shell(const char *command) {
@@ -677,7 +705,7 @@ static int absolute_path(int at, const char *path, struct move_room *room) {
  * @returns 0, or the errno of what the call must fail with. */
 static int tell(const char *kind, int what, int at, const char *old, int to_at, const char *to, int *held, struct move_room *room) {
   char *path = room->room.path;
-  int fd = syscall(SYS_openat, at, old, what == DIRECTORY ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int fd = raw_open(at, old, what == DIRECTORY ? O_PATH | O_CLOEXEC : O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return 0;
   ssize_t n = 0;
   if (what == DIRECTORY || holds_mark(fd, O_RDONLY, &room->room)) {
@@ -795,6 +823,12 @@ long any_call(long number, long a, long b, long c, long d, long e, long f) {
   if (number == SYS_setresuid) return setresuid(a, b, c);
   if (number == SYS_chroot) return chroot((const char *)a);
   if (number == SYS_pivot_root) barrier("chroot", "", NULL);
+  if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == ON) {
+    if (number == SYS_openat) return real_or_fail(by_number(number, a, b, c, d, e, f), c);
+#ifdef SYS_open
+    if (number == SYS_open) return real_or_fail(by_number(number, a, b, c, d, e, f), b);
+#endif
+  }
   if (number == SYS_statx) return statx_by_number(a, (const char *)b, c, d, (struct sized *)e);
   if (number == SYS_renameat2) return renameat2(a, (const char *)b, c, (const char *)d, e);
   return by_number(number, a, b, c, d, e, f);
@@ -817,7 +851,7 @@ int chroot(const char *path) {
 
 /* What an exec changes. There is no heap after vfork, and a thread's stack may be small: the caller makes room for just that. */
 struct plan {
-  enum { AS_IS, TO_SHIM, WITHOUT_US, AS_NINJA } kind;
+  enum { AS_IS, TO_SHIM, WITHOUT_US, AS_NINJA, SYNC_BELOW } kind;
   /* Bytes for the changed strings; entries for the changed environment. */
   size_t text, entries;
   /* Other than 0: the call must fail with this errno. */
@@ -852,7 +886,7 @@ static int can_load_ours(const char *preload) {
   if (length >= sizeof path) return 1;
   memcpy(path, start, length);
   path[length] = 0;
-  int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  int fd = raw_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return errno != EACCES && errno != ENOENT && errno != ENOTDIR;
   struct stat st;
   int is_ours = syscall(SYS_fstat, fd, &st) < 0 || st.st_uid == (uid_t)syscall(SYS_geteuid);
@@ -930,6 +964,10 @@ static struct plan plan_exec(const char *path, char *const argv[], char *const *
     plan.kind = WITHOUT_US;
     plan.text = sizeof "LD_PRELOAD=" + strlen(preload);
     plan.entries = entries + 1;
+  } else if (why && reach == STATIC && is_guarded(env) && look(env, "GG_MODE")) {
+    /* What it starts has our library, and may defer; but it reads in between, and does not wait. */
+    plan.kind = SYNC_BELOW;
+    plan.entries = entries + 1;
   } else if (shims && preload && active(env) && wants_edges(path, shims, preload)) {
     plan.kind = AS_NINJA;
     plan.text = sizeof "LD_PRELOAD=" + strlen(shims) + sizeof EDGES + strlen(preload);
@@ -942,7 +980,8 @@ static struct plan plan_exec(const char *path, char *const argv[], char *const *
 /* Writes the changed call into `text` and `list`. */
 static void carry_out(const struct plan *plan, const char **path, char *const **env, char *text, char **list) {
   size_t n = 0;
-  const char *dropped = plan->kind == TO_SHIM ? "GG_REAL_TOOL=" : "LD_PRELOAD=";
+  static const char sync_mode[] = "GG_MODE=sync";
+  const char *dropped = plan->kind == TO_SHIM ? "GG_REAL_TOOL=" : plan->kind == SYNC_BELOW ? "GG_MODE=" : "LD_PRELOAD=";
   if (plan->kind == AS_IS) return;
   for (char *const *e = *env; *e; e++)
     if (strncmp(*e, dropped, strlen(dropped)) != 0) list[n++] = *e;
@@ -952,6 +991,8 @@ static void carry_out(const struct plan *plan, const char **path, char *const **
     stpcpy(stpcpy(told, "GG_REAL_TOOL="), *path);
     list[n++] = told;
     *path = text;
+  } else if (plan->kind == SYNC_BELOW) {
+    list[n++] = (char *)sync_mode;
   } else if (plan->kind == AS_NINJA) {
     stpcpy(stpcpy(stpcpy(stpcpy(text, dropped), look(*env, "GG_SHIM_DIR")), EDGES), look(*env, "LD_PRELOAD"));
     list[n++] = text;

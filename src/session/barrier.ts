@@ -28,6 +28,7 @@ const MEANING: Readonly<Record<string, string>> = {
   'setuid-program': 'it gets rights its caller lacks',
   'static-program': 'it is static',
   chroot: 'it runs below another root',
+  daemon: 'a program that was there before the build works for it',
   loader: 'the dynamic loader speaks for it',
   sanitizer: 'its runtime wants to be the first library',
 };

@@ -16,14 +16,44 @@ after(() => {
   rmSync(source, { recursive: true });
 });
 
-/** Reads a file and prints a sum; with more words starts them as a program after that. */
-const SUM = `#include <stdio.h>
+/**
+ * FILE COMMAND...: prints a sum of the file, then becomes the command, if there is one. after FILE COMMAND: runs the command first.
+ * number FILE: opens it by the number of the call. serve SOCKET: for one caller, who sends the name of a file. ask SOCKET FILE: such a caller.
+ */
+const SUM = `#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
+static void sum(int fd, FILE *to) {
+  unsigned long h = 5381; unsigned char c;
+  if (fd < 0) exit(1);
+  while (read(fd, &c, 1) == 1) h = h * 33 + c;
+  fprintf(to, "%lu\\n", h); fflush(to);
+}
 int main(int argc, char **argv) {
-  unsigned long h = 5381; int c; FILE *f = fopen(argv[1], "rb");
-  if (!f) return 1;
-  while ((c = getc(f)) != EOF) h = h * 33 + c;
-  printf("%lu\\n", h); fflush(stdout);
+  struct sockaddr_un at = {.sun_family = AF_UNIX};
+  int s = socket(AF_UNIX, SOCK_STREAM, 0), c; char text[4096] = "";
+  if (argc > 3 && !strcmp(argv[1], "after")) { if (system(argv[3])) return 3; sum(open(argv[2], O_RDONLY), stdout); return 0; }
+  if (argc > 2 && !strcmp(argv[1], "number")) { sum(syscall(SYS_openat, AT_FDCWD, argv[2], O_RDONLY, 0), stdout); return 0; }
+  if (argc > 2) snprintf(at.sun_path, sizeof at.sun_path, "%s", argv[2]);
+  if (argc > 2 && !strcmp(argv[1], "serve")) {
+    unlink(at.sun_path);
+    if (bind(s, (void *)&at, sizeof at) || listen(s, 1)) return 4;
+    if (daemon(1, 0) || (c = accept(s, NULL, NULL)) < 0 || read(c, text, sizeof text - 1) <= 0) return 5;
+    sum(open(text, O_RDONLY), fdopen(c, "w"));
+    return 0;
+  }
+  if (argc > 3 && !strcmp(argv[1], "ask")) {
+    if (connect(s, (void *)&at, sizeof at) || write(s, argv[3], strlen(argv[3])) < 0 || read(s, text, sizeof text - 1) <= 0) return 6;
+    fputs(text, stdout);
+    return 0;
+  }
+  sum(open(argv[1], O_RDONLY), stdout);
   if (argc > 2) { execvp(argv[2], argv + 2); return 2; }
   return 0;
 }
@@ -64,6 +94,19 @@ const ROWS: readonly Row[] = [
     name: 'what a static program starts reads placeholders as before',
     recipe: '$(BIN)/sum c.c gcc -c c.c -o c.o >out.txt; $(BIN)/sum c.c cksum c.o >>out.txt',
   },
+  {
+    name: 'a static program that reads what a make below it made',
+    recipe: '$(BIN)/sum after d.o "$(MAKE) -s d.o" >out.txt',
+    setup: 'cp b.c d.c',
+    reason: 'static-program',
+  },
+  {
+    name: 'a daemon that was there before the build',
+    recipe: '$(BIN)/dynamic ask $(BIN)/socket $$PWD/b.o >out.txt',
+    setup: '"$BIN/dynamic" serve "$BIN/socket"',
+    reason: 'daemon',
+  },
+  { name: 'an open by the number of its call', recipe: '$(BIN)/dynamic number b.o >out.txt' },
   {
     name: 'a cleared environment',
     recipe: 'env -i $(BIN)/dynamic b.o >out.txt',
