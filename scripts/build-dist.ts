@@ -21,7 +21,7 @@ await build({
   target: 'node22',
   sourcemap: 'linked',
   // yargs reads its translations from its own folder.
-  external: ['yargs', '@aws-sdk/*', '@redis/client'],
+  external: ['yargs', '@aws-sdk/*', '@redis/client', '@grpc/grpc-js'],
   logLevel: 'warning',
 });
 

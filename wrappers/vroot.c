@@ -196,20 +196,21 @@ static const char *shown(const char *path) {
   return path[root_length] ? path + root_length : "/";
 }
 
-/* The real directory a relative name starts from; 0 when that is not below the root. */
-static int directory_of(int at, char *room) {
+/* The real directory a relative name starts from; 0 when there is none. */
+static int real_directory(int at, char *room) {
   long n;
-  if (at == AT_FDCWD) {
-    n = syscall(SYS_getcwd, room, ROOM);
-    if (n <= 0) return 0;
-  } else {
-    char link[40];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", at);
-    n = syscall(SYS_readlinkat, AT_FDCWD, link, room, PATH_MAX);
-    if (n <= 0) return 0;
-    room[n] = 0;
-  }
-  return below_root(room);
+  if (at == AT_FDCWD) return syscall(SYS_getcwd, room, ROOM) > 0;
+  char link[40];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", at);
+  n = syscall(SYS_readlinkat, AT_FDCWD, link, room, PATH_MAX);
+  if (n <= 0) return 0;
+  room[n] = 0;
+  return 1;
+}
+
+/* The same; 0 also when that is not below the root. */
+static int directory_of(int at, char *room) {
+  return real_directory(at, room) && below_root(room);
 }
 
 /* Goes along `path` from the real directory in `room`, as the kernel would below a root of its own. */
@@ -306,7 +307,8 @@ static void note(int kind, int at, const char *path) {
   char room[ROOM];
   const char *before = "";
   if (path[0] == '/') path = shown(path);
-  else if (directory_of(at, room)) before = shown(room);
+  /* A worker whose root is the root shows everything as it is. */
+  else if (real_directory(at, room) && (root_length == 0 || below_root(room))) before = shown(room);
   else path = "?";
   uint64_t hash = 1469598103934665603ull ^ kind;
   for (const char *c = before; *c; c++) hash = (hash ^ (unsigned char)*c) * 1099511628211ull;

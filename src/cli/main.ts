@@ -257,9 +257,13 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     .command(
       'doctor',
       'check what a build needs; with --engine lambda also the cloud, by one real invocation',
-      (y) => y.option('engine', { type: 'string', describe: 'local, lambda' }),
+      (y) =>
+        SETTINGS.reduce((all, { key, meaning }) => all.option(key, { type: 'string', describe: meaning }), y),
       async (args) => {
-        const asked = args.engine === undefined ? flags : { ...flags, engine: args.engine };
+        const behind = SETTINGS.flatMap(({ key }) =>
+          args[key] === undefined ? [] : [[key, String(args[key])]],
+        );
+        const asked: Flags = { ...flags, ...Object.fromEntries(behind) };
         code = await (await import('./commands/upkeep.ts')).doctor(loadSettings(asked, process.env));
       },
     )

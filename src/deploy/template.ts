@@ -1,12 +1,16 @@
 // The deployment as a CloudFormation template (JSON), for people who may not, or would not, run it by hand.
 import {
+  type ArnOf,
+  bucketPolicy,
   type Deployment,
   EPHEMERAL_MB,
   EXPIRE_DAYS,
   functionsOf,
   HANDLER,
+  LOG_DAYS,
   POLICY_NAME,
   RUNTIME,
+  readerPolicy,
   roleName,
   TIMEOUT_S,
   TRUST,
@@ -34,9 +38,20 @@ export function template(d: Deployment): object {
         EphemeralStorage: { Size: EPHEMERAL_MB },
         Role: { 'Fn::GetAtt': ['WorkerRole', 'Arn'] },
         Code: { S3Bucket: { Ref: 'CodeBucket' }, S3Key: { Ref: 'CodeKey' } },
+        ReservedConcurrentExecutions: {
+          'Fn::If': ['ReservesConcurrency', { Ref: 'ReservedConcurrency' }, { Ref: 'AWS::NoValue' }],
+        },
       },
     },
   ]);
+  const logs = functionsOf(d).map(({ name }) => [
+    `${logical(name)}Log`,
+    {
+      Type: 'AWS::Logs::LogGroup',
+      Properties: { LogGroupName: `/aws/lambda/${name}`, RetentionInDays: LOG_DAYS },
+    },
+  ]);
+  const arn: ArnOf = (rest) => ({ 'Fn::Sub': `arn:\${AWS::Partition}:${rest}` });
   return {
     AWSTemplateFormatVersion: '2010-09-09',
     Description: 'gg: workers on Lambda, a bucket of blobs between them and the builds',
@@ -46,6 +61,14 @@ export function template(d: Deployment): object {
         Description: 'Bucket with the worker’s zip (gg deploy lambda --zip FILE writes it)',
       },
       CodeKey: { Type: 'String', Default: 'gg-worker.zip' },
+      ReservedConcurrency: {
+        Type: 'Number',
+        Default: 0,
+        Description: 'Instances of each function at most, taken from the account’s; 0: no bound of their own',
+      },
+    },
+    Conditions: {
+      ReservesConcurrency: { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'ReservedConcurrency' }, 0] }] },
     },
     Resources: {
       Blobs: {
@@ -77,23 +100,38 @@ export function template(d: Deployment): object {
           },
         },
       },
+      BlobsPolicy: {
+        Type: 'AWS::S3::BucketPolicy',
+        Properties: { Bucket: { Ref: 'Blobs' }, PolicyDocument: bucketPolicy(d, arn) },
+      },
       WorkerRole: {
         Type: 'AWS::IAM::Role',
         Properties: {
           RoleName: roleName(d),
           AssumeRolePolicyDocument: TRUST,
-          Policies: [{ PolicyName: POLICY_NAME, PolicyDocument: workerPolicy(d) }],
+          Policies: [{ PolicyName: POLICY_NAME, PolicyDocument: workerPolicy(d, arn) }],
         },
       },
       Users: {
         Type: 'AWS::IAM::ManagedPolicy',
-        Properties: { Description: 'Attach it to people and jobs that build', PolicyDocument: userPolicy(d) },
+        Properties: {
+          Description: 'Attach it to people, and to jobs of trusted branches',
+          PolicyDocument: userPolicy(d, arn),
+        },
       },
-      ...Object.fromEntries(functions),
+      Readers: {
+        Type: 'AWS::IAM::ManagedPolicy',
+        Properties: {
+          Description: 'Attach it to jobs of pull requests; they build with --remote-use=read',
+          PolicyDocument: readerPolicy(d, arn),
+        },
+      },
+      ...Object.fromEntries([...logs, ...functions]),
     },
     Outputs: {
-      Remote: { Description: 'GG_REMOTE', Value: `s3://${d.bucket}` },
+      Remote: { Description: 'GG_REMOTE', Value: d.remote },
       UserPolicy: { Value: { Ref: 'Users' } },
+      ReaderPolicy: { Value: { Ref: 'Readers' } },
     },
   };
 }

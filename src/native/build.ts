@@ -64,6 +64,9 @@ export const NINJA_LIBRARY = 'gg-interpose-ninja.so';
 /** Only builds on other machines need it; a C library other than glibc cannot have it. */
 export const VROOT_LIBRARY = 'gg-vroot.so';
 
+/** Starts tools on the workers of clusters, where nothing of ours is installed; of use only when it is static. */
+export const STARTER = 'gg-starter';
+
 const PROGRAMS: readonly Program[] = [
   { output: 'gg-shim', source: 'shim.c', flags: ['-O2'], wantsStatic: true },
   { output: 'gg-spawner', source: 'spawner.c', flags: ['-O2'], wantsStatic: true },
@@ -90,6 +93,7 @@ const PROGRAMS: readonly Program[] = [
     wantsStatic: false,
     optional: true,
   },
+  { output: STARTER, source: 'starter.c', flags: ['-O2'], wantsStatic: true, optional: true },
 ];
 const COMMON = ['-std=gnu11'];
 

@@ -8,7 +8,7 @@ import { Isolation } from '../engine/local/isolation.ts';
 import { Sandbox } from '../engine/local/sandbox.ts';
 import { VirtualSandbox } from '../engine/local/virtual-sandbox.ts';
 import { type ElfTarget, elfTargetOf, X86_64 } from '../ir/placeholder.ts';
-import { VROOT_LIBRARY } from '../native/build.ts';
+import { STARTER, VROOT_LIBRARY } from '../native/build.ts';
 import { runtimePaths } from '../wire/runtime-paths.ts';
 import { boundHeapGrowth } from '../wire/server-flags.ts';
 import { Spawner } from '../native/spawner.ts';
@@ -135,6 +135,7 @@ export async function serve(socketPath: string, nativeDirectory: string): Promis
     store,
     digestOf: (path) => digests.digest(path),
     captures,
+    starter: join(nativeDirectory, STARTER),
   });
   sessions.set(detached.id, detached);
   const place = (request: PlaceRequest): Promise<number> => runner.place(request);

@@ -28,6 +28,7 @@ import { partOf } from '../toolchain/parts.ts';
 import { placeOf } from '../engine/cloud/may-leave.ts';
 import { credentialsOf } from './credentials.ts';
 import { lambdaNotes, sharedNotes } from './cloud-notes.ts';
+import { openReapi, type ReapiParts } from './reapi.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 
 export interface EnginesParts {
@@ -36,6 +37,8 @@ export interface EnginesParts {
   readonly store: LocalStore;
   readonly digestOf: (absPath: string) => ObjectName | undefined;
   readonly captures: Captures;
+  /** The static program that starts tools on a cluster's workers. */
+  readonly starter: string;
 }
 
 interface Cloud {
@@ -70,6 +73,7 @@ export class Engines {
       if (choice.remote !== '') this.#share(this.#p.local, await this.#remote(choice), choice, session);
       return;
     }
+    if (choice.engine.startsWith('grpc')) return this.#openReapi(choice, session, inFlightMax);
     if (choice.remoteUse === 'read')
       throw new CliError(
         EXIT.config,
@@ -77,13 +81,7 @@ export class Engines {
         'workers must be given files: share, or blobs to believe nobody',
       );
     const cloud = await this.#cloud(choice, inFlightMax);
-    const problems = new Set<string>();
-    const problem = (reason: string, subject: string, detail: string, advice: string): void => {
-      const key = `${reason} ${subject}`;
-      if (problems.has(key) || problems.size >= PROBLEMS_MAX) return;
-      problems.add(key);
-      session.emit({ type: 'problem', reason, subject, detail, advice });
-    };
+    const problem = problemsOf(session);
     const cost = new CostMeter(choice.budgetUsd || undefined, () => cloud.remote.counters);
     const health = new RemoteHealth((down) =>
       problem(
@@ -165,6 +163,25 @@ export class Engines {
       clearInterval(live);
       return [...lambdaNotes(lambda, twins, racing?.ranHere ?? 0), ...sharedNotes(shared)];
     };
+  }
+
+  async #openReapi(choice: EngineChoice, session: Session, inFlightMax: number): Promise<void> {
+    const { store, captures, starter } = this.#p;
+    const problem = problemsOf(session);
+    const { engine, report } = await openReapi(choice, inFlightMax, {
+      local: this.#local,
+      store,
+      captures,
+      starter,
+      problem,
+    });
+    if (choice.remote === '') {
+      session.engine = engine;
+      session.engineReport = report;
+      return;
+    }
+    const shared = this.#share(engine, await this.#remote(choice), choice, session);
+    session.engineReport = () => [...report(), ...sharedNotes(shared)];
   }
 
   /** Puts the results of others before an engine. */
@@ -298,6 +315,17 @@ function remember<T>(known: Map<string, T>, key: string, value: T): void {
     if (known.size <= REMEMBERED_MAX) return;
     known.delete(old);
   }
+}
+
+/** Says each problem once, and only so many. */
+function problemsOf(session: Session): ReapiParts['problem'] {
+  const problems = new Set<string>();
+  return (reason, subject, detail, advice) => {
+    const key = `${reason} ${subject}`;
+    if (problems.has(key) || problems.size >= PROBLEMS_MAX) return;
+    problems.add(key);
+    session.emit({ type: 'problem', reason, subject, detail, advice });
+  };
 }
 
 function engineOf(engine: Engine): Pick<Engine, 'label' | 'slots' | 'run'> {

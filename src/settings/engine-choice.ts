@@ -1,7 +1,22 @@
 // Which engine a session wants, as it travels from the command line to the server.
 
 export const ENGINES = ['local', 'lambda', 'lambda,local'] as const;
-export type EngineName = (typeof ENGINES)[number];
+/** One of ENGINES, or the address of a Remote Execution server, with `,local` behind it to use idle cores here too. */
+export type EngineName = (typeof ENGINES)[number] | `grpc${string}`;
+
+/** How a Remote Execution server is spoken to. */
+export interface ReapiChoice {
+  /** "NAME: VALUE", or "NAME: @FILE", which is read anew each minute. */
+  readonly headers: readonly string[];
+  /** "NAME=VALUE": properties that a worker must have. */
+  readonly platform: readonly string[];
+  /** PEM files; '' when none is set. */
+  readonly tlsCa: string;
+  readonly tlsCert: string;
+  readonly tlsKey: string;
+  /** skip: never take a result from the server's action cache. */
+  readonly cache: 'use' | 'skip';
+}
 
 /** What a session does with results in the remote store. */
 export const REMOTE_USES = ['share', 'read', 'blobs'] as const;
@@ -22,6 +37,7 @@ export interface EngineChoice {
   readonly trustDirectory: string;
   /** Functions are called PREFIX-compile and PREFIX-link. */
   readonly lambdaFunction: string;
+  readonly reapi: ReapiChoice;
   /** USD; 0: no limit. */
   readonly budgetUsd: number;
   /** Fail rather than run here what the cloud did not do. */
@@ -30,7 +46,17 @@ export interface EngineChoice {
   readonly env: Readonly<Record<string, string>>;
 }
 
+export const NO_REAPI: ReapiChoice = {
+  headers: [],
+  platform: [],
+  tlsCa: '',
+  tlsCert: '',
+  tlsKey: '',
+  cache: 'use',
+};
+
 export const LOCAL_CHOICE: EngineChoice = {
+  reapi: NO_REAPI,
   engine: 'local',
   remote: '',
   remoteUse: 'share',

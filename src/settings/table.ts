@@ -6,6 +6,7 @@ import {
   ENGINES,
   type EngineChoice,
   type EngineName,
+  type ReapiChoice,
   REMOTE_USES,
   REMOTE_TRUSTS,
   type RemoteTrustName,
@@ -19,6 +20,7 @@ export interface Settings {
   readonly remoteUse: RemoteUseName;
   readonly remoteTrust: RemoteTrustName;
   readonly lambdaFunction: string;
+  readonly reapi: ReapiChoice;
   /** 0: no limit. */
   readonly budgetUsd: number;
   readonly strict: boolean;
@@ -43,7 +45,8 @@ export const SETTINGS = [
   {
     key: 'engine',
     variable: 'GG_ENGINE',
-    meaning: 'where thunks run: local (default), lambda, lambda,local',
+    meaning:
+      'where thunks run: local (default), lambda, lambda,local, or a Remote Execution server: grpc(s)://HOST[:PORT][/INSTANCE], also with ,local',
   },
   {
     key: 'remote',
@@ -66,6 +69,33 @@ export const SETTINGS = [
     key: 'lambda-function',
     variable: 'GG_LAMBDA_FUNCTION',
     meaning: 'first part of the functions’ names (default gg-worker); gg deploy lambda makes them',
+  },
+  {
+    key: 'reapi-header',
+    variable: 'GG_REAPI_HEADER',
+    meaning:
+      'headers for a Remote Execution server, "NAME: VALUE" or "NAME: @FILE" (read anew each minute), several with ; between',
+  },
+  {
+    key: 'reapi-platform',
+    variable: 'GG_REAPI_PLATFORM',
+    meaning: 'properties that its workers must have, e.g. OSFamily=linux,ISA=x86-64',
+  },
+  {
+    key: 'reapi-tls-ca',
+    variable: 'GG_REAPI_TLS_CA',
+    meaning: 'PEM file of the authority that signed its certificate',
+  },
+  {
+    key: 'reapi-tls-cert',
+    variable: 'GG_REAPI_TLS_CERT',
+    meaning: 'PEM file of our own certificate, for mutual TLS',
+  },
+  { key: 'reapi-tls-key', variable: 'GG_REAPI_TLS_KEY', meaning: 'PEM file of the key to it' },
+  {
+    key: 'reapi-cache',
+    variable: 'GG_REAPI_CACHE',
+    meaning: 'use (default) or skip: take no results from an action cache that others may write',
   },
   { key: 'budget', variable: 'GG_BUDGET', meaning: 'USD a build may cost; what could exceed it runs here' },
   { key: 'strict', variable: 'GG_STRICT', meaning: '1: fail rather than run here what the cloud did not do' },
@@ -134,6 +164,26 @@ export function configFilePath(env: NodeJS.ProcessEnv): string {
   );
 }
 
+const list = (text: string | undefined, separator: string): string[] =>
+  (text ?? '')
+    .split(separator)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+/** @throws CliError for what names no engine. */
+function engineName(value: string): EngineName {
+  if (
+    (ENGINES as readonly string[]).includes(value) ||
+    /^grpcs?:\/\/[^/,]+(?:\/[^,]*)?(?:,local)?$/.test(value)
+  )
+    return value as EngineName;
+  throw new CliError(
+    EXIT.config,
+    `engine: ${value}`,
+    `one of: ${ENGINES.join(', ')}, grpc(s)://HOST[:PORT][/INSTANCE][,local]`,
+  );
+}
+
 /** Keys of `gg trust`, beside the configuration. */
 export function trustDirectory(env: NodeJS.ProcessEnv): string {
   return join(dirname(configFilePath(env)), 'trust');
@@ -144,7 +194,7 @@ const CLOUD_JOBS = 1000;
 
 /** What the server needs to know; the credentials go to our own server only, over its socket. */
 export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): EngineChoice {
-  const { engine, remote, remoteUse, remoteTrust, lambdaFunction, budgetUsd, strict } = settings;
+  const { engine, remote, remoteUse, remoteTrust, lambdaFunction, reapi, budgetUsd, strict } = settings;
   const aws = Object.entries(env).filter(
     // HOME is where profiles are.
     (e): e is [string, string] => (e[0].startsWith('AWS_') || e[0] === 'HOME') && e[1] !== undefined,
@@ -156,6 +206,7 @@ export function engineChoice(settings: Settings, env: NodeJS.ProcessEnv): Engine
     remoteTrust,
     trustDirectory: trustDirectory(env),
     lambdaFunction,
+    reapi,
     budgetUsd,
     strict,
     env: engine === 'local' && remote === '' ? {} : Object.fromEntries(aws),
@@ -193,7 +244,7 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
     throw new CliError(EXIT.config, `${key}: ${value}`, 'one of: 1, 0, true, false, yes, no, on, off');
   };
   const jobsText = text('jobs');
-  const engine = choice('engine', ENGINES, 'local');
+  const engine = engineName(text('engine') ?? 'local');
   const jobs =
     jobsText === undefined ? (engine === 'local' ? availableParallelism() : CLOUD_JOBS) : Number(jobsText);
   const budgetText = text('budget') ?? '0';
@@ -212,6 +263,14 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
     remoteUse: choice('remote-use', REMOTE_USES, 'share'),
     remoteTrust: choice('remote-trust', REMOTE_TRUSTS, 'any'),
     lambdaFunction: text('lambda-function') ?? 'gg-worker',
+    reapi: {
+      headers: list(text('reapi-header'), ';'),
+      platform: list(text('reapi-platform'), ','),
+      tlsCa: text('reapi-tls-ca') ?? '',
+      tlsCert: text('reapi-tls-cert') ?? '',
+      tlsKey: text('reapi-tls-key') ?? '',
+      cache: choice('reapi-cache', ['use', 'skip'], 'use'),
+    },
     budgetUsd,
     strict: on('strict', false),
     jobs,

@@ -8,6 +8,8 @@ import { readOrigin, type Signature, writeOrigin } from './provenance.ts';
 import type { Reduction } from './store.ts';
 
 const HEAD = 'gg-reduction 1 ';
+/** Of a record in a shared store: what a compile prints, and the names of its outputs. A longer one is not shared. */
+export const REDUCTION_BYTES_MAX = 4 * 1024 * 1024;
 
 export function encodeReduction(reduction: Reduction): Buffer {
   const body = JSON.stringify({

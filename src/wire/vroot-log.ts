@@ -36,30 +36,36 @@ export function createLog(path: string): void {
   }
 }
 
+/** What is in a log's file. @throws the file system's errors */
 export function readLog(path: string): VrootLog {
   const fd = openSync(path, 'r');
   try {
     const head = Buffer.alloc(HEAD_BYTES);
     readSync(fd, head, 0, HEAD_BYTES, 0);
-    const used = Number(head.readBigUInt64LE(0));
-    const length = Math.min(used, LOG_BYTES - HEAD_BYTES);
-    const bytes = Buffer.alloc(length);
-    readSync(fd, bytes, 0, length, HEAD_BYTES);
-    const sets: Record<string, Set<string>> = {};
-    for (const kind of 'HMWXT') sets[kind] = new Set();
-    for (const note of bytes.toString('utf8').split('\0'))
-      if (note !== '') sets[note[0]!]?.add(note.slice(1));
-    return {
-      overflown: used > length,
-      cpuMs: Number(head.readBigUInt64LE(16)) / 1000,
-      rssMaxBytes: Number(head.readBigUInt64LE(24)) * 1024,
-      hits: sets['H']!,
-      misses: sets['M']!,
-      writes: sets['W']!,
-      statics: sets['X']!,
-      askedTime: sets['T']!.size > 0,
-    };
+    const length = Math.min(Number(head.readBigUInt64LE(0)), LOG_BYTES - HEAD_BYTES);
+    const notes = Buffer.alloc(length);
+    readSync(fd, notes, 0, length, HEAD_BYTES);
+    return parseLog(Buffer.concat([head, notes]));
   } finally {
     closeSync(fd);
   }
+}
+
+/** A log's head and its notes. @throws RangeError when it is too short to be one */
+export function parseLog(bytes: Buffer): VrootLog {
+  if (bytes.length < HEAD_BYTES) throw new RangeError(`a log of ${bytes.length} bytes`);
+  const sets: Record<string, Set<string>> = {};
+  for (const kind of 'HMWXT') sets[kind] = new Set();
+  for (const note of bytes.toString('utf8', HEAD_BYTES).split('\0'))
+    if (note !== '') sets[note[0]!]?.add(note.slice(1));
+  return {
+    overflown: Number(bytes.readBigUInt64LE(0)) > LOG_BYTES - HEAD_BYTES,
+    cpuMs: Number(bytes.readBigUInt64LE(16)) / 1000,
+    rssMaxBytes: Number(bytes.readBigUInt64LE(24)) * 1024,
+    hits: sets['H']!,
+    misses: sets['M']!,
+    writes: sets['W']!,
+    statics: sets['X']!,
+    askedTime: sets['T']!.size > 0,
+  };
 }

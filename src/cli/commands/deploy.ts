@@ -35,6 +35,7 @@ export function deploymentOf(settings: Settings, env: NodeJS.ProcessEnv): Deploy
         : 'gg deploy lambda --remote=s3://BUCKET; names of buckets are unique in the world',
     );
   return {
+    remote: settings.remote,
     prefix: settings.lambdaFunction,
     bucket: remote.address.bucket,
     keyPrefix: remote.address.prefix,
@@ -113,6 +114,6 @@ export async function deployLambda(options: DeployOptions): Promise<number> {
     if (!options.yes && !(await agreed('gg: go on? [y/N] '))) return EXIT.failed;
     await perform(steps);
   }
-  if (!options.destroy) print(`GG_REMOTE=s3://${deployment.bucket} GG_ENGINE=lambda gg make`);
+  if (!options.destroy) print(`GG_REMOTE=${deployment.remote} GG_ENGINE=lambda gg make`);
   return EXIT.ok;
 }

@@ -10,15 +10,8 @@ import { readAnswer } from './answers.ts';
 import type { CostCounts, CostMeter } from '../cloud/cost.ts';
 import type { Engine, Follower, ForceJob, RunOutcome } from '../engine.ts';
 import type { InvokeRejected, Invoker } from './invoker.ts';
-import {
-  type Chain,
-  classOf,
-  encodeRequest,
-  type Link,
-  type ThunkClass,
-  TIMEOUT_MS,
-  wantedOf,
-} from './request.ts';
+import { classOf, type ThunkClass, TIMEOUT_MS } from '../thunk-class.ts';
+import { type Chain, encodeRequest, type Link, wantedOf } from './request.ts';
 import {
   type CapturedToolchain,
   type CaptureToolchain,

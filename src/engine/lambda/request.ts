@@ -9,28 +9,14 @@ import {
   type WorkRequest,
 } from '../../worker/messages.ts';
 import type { Follower, ForceJob } from '../engine.ts';
+import { classOf, TIMEOUT_MS } from '../thunk-class.ts';
 import { LAMBDA_PAYLOAD_BYTES_MAX } from './invoker.ts';
 import type { CapturedToolchain } from './toolchains.ts';
 import type { Wanted } from '../cloud/uploads.ts';
 
-export type ThunkClass = 'compile' | 'link';
-
-/** Milliseconds a tool may run over there before it is tried at home, where no clock runs. */
-export const TIMEOUT_MS: Readonly<Record<ThunkClass, number>> = { compile: 300_000, link: 600_000 };
 /** Outputs up to this size come with the answer: two S3 requests and a round trip less. */
 const INLINE_OUTPUT_BYTES_MAX = 1024 * 1024;
 const REQUEST_BYTES_MAX = LAMBDA_PAYLOAD_BYTES_MAX - 64 * 1024;
-
-export function classOf(job: ForceJob): ThunkClass {
-  switch (job.placement.stage) {
-    case 'link':
-    case 'archive':
-    case 'other':
-      return 'link';
-    default:
-      return 'compile';
-  }
-}
 
 /** A job, or one of its followers, and what it runs with. */
 export interface Link {

@@ -1,7 +1,7 @@
 // Compositions of engines: a twin for a run that takes much longer than others of its class, and idle local cores beside the
 // cloud. A run twice is harmless: equal thunks give equal outputs, and the first end counts.
 import type { Engine, ForceJob, RunOutcome } from '../engine.ts';
-import { classOf, type ThunkClass } from '../lambda/request.ts';
+import { classOf, type ThunkClass } from '../thunk-class.ts';
 import type { LimitedEngine } from './limited.ts';
 
 /** Runs of a class before anything is said about what is usual. */

@@ -1,19 +1,26 @@
 // Runs one checked thunk below a root of its own and looks at what it did there.
-import { closeSync, openSync, readSync, rmSync } from 'node:fs';
-import { basename, join, posix } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import type { ObjectName } from '../../ir/name.ts';
-import { CLOCK_UNUSED, type Thunk } from '../../ir/thunk.ts';
+import type { Thunk } from '../../ir/thunk.ts';
 import { hashFile } from '../../store/local/local.ts';
 import type { ToolchainManifest } from '../../toolchain/manifest.ts';
-import { absolute, commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
-import type { WorkFailedReason, WorkItem } from '../messages.ts';
+import type { WorkItem } from '../messages.ts';
+import {
+  badLog,
+  beyondPart,
+  failed,
+  foreignInput,
+  type ItemFailed,
+  NAMES_MAX,
+  undeclaredMisses,
+} from './checks.ts';
+import { commandOf, environmentOf, inside, layOut, Refused, scratchOf } from './layout.ts';
 import { type ProcessEnd, type ProcessRequest, runProcess } from './process.ts';
 import { type Root, RootError } from './root.ts';
 import type { Slot, Slots } from './slots.ts';
 import { createLog, readLog, type VrootLog } from '../../wire/vroot-log.ts';
 
-/** Misses and undeclared names handed back; beyond that the thunk is plainly wrong. */
-const NAMES_MAX = 1000;
 /** The loader takes lists apart at these. */
 const UNUSABLE_ROOT = /[:\s]/;
 
@@ -47,17 +54,9 @@ export interface ItemRan {
   readonly rssMaxBytes: number;
 }
 
-export interface ItemFailed {
-  readonly kind: 'failed';
-  readonly reason: WorkFailedReason;
-  readonly detail: string;
-}
-
-const failed = (reason: WorkFailedReason, detail: string): ItemFailed => ({ kind: 'failed', reason, detail });
-
 /** Never rejects for what the thunk or the tool is. */
 export async function runItem(options: RunItemOptions): Promise<ItemRan | ItemFailed> {
-  const bitcode = foreignInput(options);
+  const bitcode = foreignInput(options.thunk, (input) => options.pathOf(options.resolveValue(input.name)));
   if (bitcode !== undefined)
     return failed('refused', `${bitcode}: LLVM bitcode needs a plugin that is not captured`);
   const started = performance.now();
@@ -176,35 +175,6 @@ function badEnd(end: ProcessEnd, options: RunItemOptions): ItemFailed | undefine
   }
 }
 
-function badLog(log: VrootLog, thunk: Thunk): ItemFailed | undefined {
-  if (log.overflown) return failed('refused', 'more lookups than the log holds');
-  const [program] = log.statics;
-  if (program !== undefined) return failed('refused', `${program} is static; nothing could watch it`);
-  if (log.askedTime && !thunk.salt.includes(CLOCK_UNUSED))
-    return failed('refused', 'the tool asked for the time of day');
-  return undefined;
-}
-
-/** Something of the toolchain that this part of it lacks was looked for, by whatever name. What the thunk itself brings is there. */
-function beyondPart(log: VrootLog, root: Root, { omitted }: ToolchainManifest): ItemFailed | undefined {
-  if (omitted.length === 0) return undefined;
-  const absent = new Set(omitted);
-  for (const names of [log.misses, log.hits, log.writes])
-    for (const name of names)
-      if ((absent.has(posix.normalize(name)) || absent.has(root.canonical(name))) && !root.holds(name))
-        return failed('toolchain-part', name);
-  return log.overflown ? failed('toolchain-part', 'more lookups than the log holds') : undefined;
-}
-
-/** Is that the run's own business? Projects may lie in /tmp too; their directories are known. */
-function isTemporary(path: string, scratch: readonly string[], root: Root): boolean {
-  return scratch.some((directory) => {
-    if (!inside(path, directory)) return false;
-    const [first] = path.slice(directory.length + 1).split('/');
-    return first === '' || !root.holds(`${directory}/${first}`);
-  });
-}
-
 /** It can read only what was laid out or what it wrote; this says so. */
 function undeclaredHit(log: VrootLog, root: Root, { thunk }: RunItemOptions): ItemFailed | undefined {
   const scratch = scratchOf(thunk);
@@ -216,48 +186,4 @@ function undeclaredHit(log: VrootLog, root: Root, { thunk }: RunItemOptions): It
     return failed('refused', `the tool read ${path}, which the thunk does not declare`);
   }
   return undefined;
-}
-
-/** Programs that load the plugins beside them to look into objects. */
-const READS_OBJECTS = /(?:^|-)(?:ar|ranlib|nm|strip|objcopy|ld(?:\.bfd|\.gold)?)(?:-[0-9.]+)?$/;
-
-function foreignInput({ thunk, resolveValue, pathOf }: RunItemOptions): string | undefined {
-  if (!READS_OBJECTS.test(thunk.tool)) return undefined;
-  const head = Buffer.alloc(4);
-  return thunk.inputs.find((input) => {
-    const fd = openSync(pathOf(resolveValue(input.name)), 'r');
-    try {
-      return readSync(fd, head, 0, 4, 0) === 4 && ['4243c0de', 'dec0170b'].includes(head.toString('hex'));
-    } finally {
-      closeSync(fd);
-    }
-  })?.path;
-}
-
-/** The toolchain's digest covers which of these a driver finds. */
-const OWN_PARTS =
-  /^(?:[a-z0-9_]+(?:-[a-z0-9_.]+){1,3}-)?(?:specs|as|ld|ld\.(?:bfd|gold|lld|mold)|real-ld|real-gold|collect-ld|collect2|cc1|cc1plus|lto1|lto-wrapper|g?nm|g?strip|gcc-nm|gcc-strip|liblto_plugin\.so|ld\.so\.cache|bfd-plugins)$/;
-
-/** Looked up in vain, not declared absent, and none of the toolchain's business: the client must not have it either. */
-function undeclaredMisses(log: VrootLog, root: Root, { thunk, item, manifest }: RunItemOptions): string[] {
-  const known = new Set(thunk.absent.map((path) => absolute(item, path)));
-  for (const output of thunk.outputs) known.add(absolute(item, output.path));
-  const scratch = scratchOf(thunk);
-  // lto-wrapper runs partitions one after the other where there is no make, with the same result.
-  const tools = new Set(
-    item.searchPath.split(':').flatMap((directory) => [`${directory}/${thunk.tool}`, `${directory}/make`]),
-  );
-  const covered = (path: string): boolean => {
-    for (let at = path; at !== '/'; at = posix.dirname(at)) if (known.has(at)) return true;
-    return isTemporary(path, scratch, root);
-  };
-  const found = new Set<string>();
-  for (const miss of log.misses) {
-    const path = posix.normalize(miss);
-    if (found.size >= NAMES_MAX) break;
-    if (covered(path) || OWN_PARTS.test(basename(path)) || tools.has(path)) continue;
-    if (manifest.files.some(([file]) => file === path)) continue;
-    found.add(path);
-  }
-  return [...found];
 }

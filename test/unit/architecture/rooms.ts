@@ -10,7 +10,7 @@ export interface Room {
   readonly families?: readonly (readonly string[])[];
 }
 
-const GROUND = ['base', 'ir', 'report', 'settings', 'ninja', 'deploy', 'driver'];
+const GROUND = ['base', 'ir', 'report', 'settings', 'ninja', 'deploy', 'driver', 'reapi'];
 
 export const ROOMS: Readonly<Record<string, Room>> = {
   base: { floor: 1, may: [] },
@@ -20,6 +20,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   ninja: { floor: 1, may: [] },
   deploy: { floor: 1, may: [] },
   driver: { floor: 1, may: [] },
+  reapi: { floor: 1, may: [] },
   wire: { floor: 2, may: ['base', 'ir', 'report', 'settings'] },
   scan: {
     floor: 2,
@@ -64,8 +65,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   tree: { floor: 4, may: ['base', 'ir', 'models', 'scan', 'store'] },
   engine: {
     floor: 5,
-    may: ['base', 'ir', 'driver', 'store', 'toolchain', 'worker'],
-    families: [['.'], ['local'], ['cloud'], ['lambda'], ['layers']],
+    may: ['base', 'ir', 'driver', 'reapi', 'wire', 'store', 'toolchain', 'worker'],
+    families: [['.'], ['local'], ['cloud'], ['lambda'], ['reapi'], ['layers']],
   },
   native: { floor: 5, may: ['base', 'models', 'tree', 'wire'] },
   force: { floor: 6, may: ['base', 'ir', 'store', 'engine'] },

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { CloudAdmin, FunctionState } from '../../../src/deploy/cloud-admin.ts';
-import type { Deployment } from '../../../src/deploy/desired.ts';
+import { type Deployment, workerPolicy } from '../../../src/deploy/desired.ts';
 import { planDeployment, planRemoval, type Step } from '../../../src/deploy/plan.ts';
 import { template } from '../../../src/deploy/template.ts';
 import { makeZip } from '../../../src/deploy/zip.ts';
 import { firstFile } from '../../emulators/lambda/unzip.ts';
 
 const D: Deployment = {
+  remote: 's3://blobs',
   prefix: 'gg-worker',
   bucket: 'blobs',
   keyPrefix: 'gg/v1',
@@ -109,7 +110,7 @@ test('workers may neither delete nor write outside of the blobs; the template sa
   const text = JSON.stringify(template(D));
   const worker = JSON.stringify((template(D) as { Resources: { WorkerRole: unknown } }).Resources.WorkerRole);
   assert.doesNotMatch(worker, /Delete|"s3:\*"|"\*"/);
-  assert.match(worker, /arn:aws:s3:::blobs\/gg\/v1\/cas\/\*/);
+  assert.match(worker, /arn:\$\{AWS::Partition\}:s3:::blobs\/gg\/v1\/cas\/\*/);
   assert.match(text, /"GgWorkerCompile":\{"Type":"AWS::Lambda::Function"/);
   assert.match(text, /"BlockPublicAcls":true/);
 });
@@ -122,4 +123,37 @@ test('a zip has the same bytes each time, and others can read it', () => {
   assert.deepEqual(makeZip(files), makeZip(files));
   assert.equal(firstFile(makeZip(files), 'index.js').toString(), 'a'.repeat(5000));
   assert.equal(firstFile(makeZip(files), 'b.txt').toString(), 'b');
+});
+
+test('the template keeps to the prefix, names no partition, and closes what may be closed', () => {
+  const d = { ...D, remote: 's3://blobs/team/x', keyPrefix: 'team/x/v1' };
+  const made = template(d) as {
+    Resources: Record<string, { Type: string; Properties: Record<string, unknown> }>;
+    Outputs: Record<string, { Value: unknown }>;
+  };
+  const text = JSON.stringify(made);
+  assert.equal(made.Outputs['Remote']?.Value, 's3://blobs/team/x');
+  assert.doesNotMatch(text, /arn:aws/);
+  for (const [, arn] of text.matchAll(/"(arn:\$\{AWS::Partition\}:s3:::blobs\/[^"]*)"/g))
+    assert.match(arn!, /blobs\/(?:team\/x\/v1\/|\*$)/);
+  const of = (type: string) => Object.values(made.Resources).filter((r) => r.Type === type);
+  assert.match(
+    JSON.stringify(of('AWS::S3::BucketPolicy')[0]),
+    /"Effect":"Deny".*"aws:SecureTransport":"false"/,
+  );
+  assert.equal(of('AWS::Logs::LogGroup').length, of('AWS::Lambda::Function').length);
+  for (const log of of('AWS::Logs::LogGroup')) assert.equal(log.Properties['RetentionInDays'], 14);
+  for (const f of of('AWS::Lambda::Function')) assert.ok(f.Properties['ReservedConcurrentExecutions']);
+  const reader = JSON.stringify(made.Resources['Readers']);
+  assert.match(reader, /s3:GetObject/);
+  assert.doesNotMatch(reader, /Put|Delete|Invoke|\*"\]?,"Action/);
+});
+
+test('the worker’s policy names the partition of its region', () => {
+  for (const [region, partition] of [
+    ['eu-central-1', 'aws'],
+    ['cn-north-1', 'aws-cn'],
+    ['us-gov-west-1', 'aws-us-gov'],
+  ] as const)
+    assert.match(JSON.stringify(workerPolicy({ ...D, region })), new RegExp(`"arn:${partition}:s3:::blobs/`));
 });

@@ -21,7 +21,7 @@ export const PACK_BLOBS_MAX = 2000;
 /** A pack takes two requests (itself and its index); fewer blobs than this take no more by themselves. */
 export const PACK_BLOBS_MIN = 3;
 /** COUNT lines of at most 84 bytes and the head; what is longer is not an index. */
-const INDEX_BYTES_MAX = PACK_BLOBS_MAX * 84 + 64;
+export const INDEX_BYTES_MAX = PACK_BLOBS_MAX * 84 + 64;
 
 export type PackName = string & { readonly __packName: unique symbol };
 

@@ -2,7 +2,7 @@
 import type * as Redis from '@redis/client';
 import { Gate } from '../gate.ts';
 import { classifyRedis } from './redis-errors.ts';
-import type { RemoteAddress, RemoteCounters } from '../remote.ts';
+import { type RemoteAddress, type RemoteCounters, RemoteError } from '../remote.ts';
 import { listingPolicy, RETRY_POLICY, type RetryPolicy, retry } from '../retry.ts';
 
 export type RedisAddress = Extract<RemoteAddress, { kind: 'redis' }>;
@@ -11,6 +11,14 @@ export interface RedisWireOptions {
   readonly username?: string;
   readonly password?: string;
   readonly retryPolicy?: RetryPolicy;
+}
+
+export interface RedisGetOptions {
+  /** Bytes that may be there at most: what the name says, or what a record may have. */
+  readonly sizeMax: number;
+  /** Starts the key's time anew. */
+  readonly ttlSeconds?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Commands on their way at a time: enough to fill a pipeline, few enough to bound what waits in memory. */
@@ -125,16 +133,19 @@ export class RedisWire {
     });
   }
 
-  /** @param ttlSeconds starts the key's time anew. */
-  async get(key: string, ttlSeconds?: number, signal?: AbortSignal): Promise<Buffer | undefined> {
-    return this.#call(`GET ${key}`, signal, async ({ bytes }) => {
+  /** @throws RemoteError `digest-mismatch` when there is more than may be there. */
+  async get(key: string, { sizeMax, ttlSeconds, signal }: RedisGetOptions): Promise<Buffer | undefined> {
+    return this.#call(`GETRANGE ${key}`, signal, async ({ client, bytes }) => {
       this.counters.getCount++;
-      const value =
-        ttlSeconds === undefined
-          ? await bytes.get(key)
-          : await bytes.getEx(key, { type: 'EX', value: ttlSeconds });
-      if (value === null) return undefined;
+      // One byte more tells that there is too much.
+      const [value] = await Promise.all([
+        bytes.getRange(key, 0, sizeMax),
+        ttlSeconds === undefined ? undefined : client.expire(key, ttlSeconds),
+      ]);
+      if (!value || (value.length === 0 && (await client.exists(key)) === 0)) return undefined;
       this.counters.receivedBytes += value.length;
+      if (value.length > sizeMax)
+        throw new RemoteError('digest-mismatch', `${key}: more than the ${sizeMax} bytes that may be there`);
       return value;
     });
   }

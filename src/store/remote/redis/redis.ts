@@ -12,7 +12,7 @@ import { inOrder, mismatch, readPieces, readSource, writeVerified } from '../blo
 import { Budget } from '../gate.ts';
 import { fingerprint, nameLike, type PackHints } from '../packs/packs.ts';
 import { type RedisAddress, RedisWire, type RedisWireOptions } from './redis-wire.ts';
-import { decodeReduction, encodeReduction } from '../../reductions.ts';
+import { decodeReduction, encodeReduction, REDUCTION_BYTES_MAX } from '../../reductions.ts';
 import {
   type BlobSource,
   type RemoteCounters,
@@ -35,6 +35,8 @@ const CHUNKS_AHEAD_MAX = 4;
 const PUTS_AHEAD_MAX = 64;
 const MEMORY_BYTES_MAX = 64 * 1024 * 1024;
 const CHUNKS_HEAD = 'gg-chunks 1 ';
+/** With the number of chunks. */
+const CHUNKS_HEAD_BYTES_MAX = 64;
 
 export class RedisStore implements RemoteStore {
   readonly address: RedisAddress;
@@ -205,19 +207,22 @@ export class RedisStore implements RemoteStore {
   /** Unverified bytes in order. @throws RemoteError `missing-blob`. */
   async *#pieces(name: ObjectName, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
     const key = this.#key('cas', name);
-    const read = async (k: string): Promise<Buffer> => {
-      const bytes = await this.#wire.get(k, this.#readTtl, signal);
+    const read = async (k: string, sizeMax: number): Promise<Buffer> => {
+      const bytes = await this.#wire.get(k, { sizeMax, ttlSeconds: this.#readTtl, signal });
       if (!bytes) throw new RemoteError('missing-blob', `${k} is not in ${this.address.url}`);
       return bytes;
     };
-    const first = await read(key);
-    if (sizeOf(name) <= CHUNK_BYTES) {
+    const sizeBytes = sizeOf(name);
+    const count = Math.ceil(sizeBytes / CHUNK_BYTES);
+    const first = await read(key, sizeBytes <= CHUNK_BYTES ? sizeBytes : CHUNKS_HEAD_BYTES_MAX);
+    if (sizeBytes <= CHUNK_BYTES) {
       yield first;
       return;
     }
-    const count = Math.ceil(sizeOf(name) / CHUNK_BYTES);
     if (first.toString('latin1') !== `${CHUNKS_HEAD}${count}`) throw mismatch(name, key);
-    yield* inOrder(count, CHUNKS_AHEAD_MAX, (i) => read(`${key}:${i}`));
+    yield* inOrder(count, CHUNKS_AHEAD_MAX, (i) =>
+      read(`${key}:${i}`, Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES)),
+    );
   }
 
   forget(name: ObjectName): void {
@@ -246,7 +251,16 @@ export class RedisStore implements RemoteStore {
   async reduction(thunk: ObjectName, options: RemoteOptions = {}): Promise<Reduction | undefined> {
     if (this.#options.trustReductions === false) return undefined;
     if (this.#reduced && !this.#reduced.has(fingerprint(thunk))) return undefined;
-    const bytes = await this.#wire.get(this.#key('reductions', thunk), this.#readTtl, options.signal);
+    const bytes = await this.#wire
+      .get(this.#key('reductions', thunk), {
+        sizeMax: REDUCTION_BYTES_MAX,
+        ttlSeconds: this.#readTtl,
+        signal: options.signal,
+      })
+      .catch((error: unknown) => {
+        if (error instanceof RemoteError && error.reason === 'digest-mismatch') return undefined;
+        throw error;
+      });
     const reduction = bytes && decodeReduction(bytes, thunk);
     if (!reduction) this.#reduced?.delete(fingerprint(thunk));
     return reduction && this.#reduced && !reduction.outputs.every((o) => this.known(o.name))
@@ -256,7 +270,9 @@ export class RedisStore implements RemoteStore {
 
   async putReduction(reduction: Reduction, options: RemoteOptions = {}): Promise<void> {
     if (this.#options.readOnly) return;
-    await this.#wire.set(this.#key('reductions', reduction.thunk), encodeReduction(reduction), {
+    const bytes = encodeReduction(reduction);
+    if (bytes.length > REDUCTION_BYTES_MAX) return;
+    await this.#wire.set(this.#key('reductions', reduction.thunk), bytes, {
       ifAbsent: false,
       ttlSeconds: this.#options.ttlSeconds,
       signal: options.signal,

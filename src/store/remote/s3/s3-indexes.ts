@@ -2,6 +2,7 @@
 // become many, whoever may write merges all, so that the next one needs one request again.
 import type { ObjectName } from '../../../ir/name.ts';
 import {
+  INDEX_BYTES_MAX,
   isMergedName,
   isPackName,
   type MergedName,
@@ -32,8 +33,10 @@ export class S3Indexes {
 
   /** Undefined when it is not there. */
   async #read(name: string, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
-    return this.#wire.get(this.#prefix + name, signal).catch((error: unknown) => {
-      if (error instanceof RemoteError && error.reason === 'missing-blob') return undefined;
+    const sizeMax = isMergedName(name) ? MERGED_BYTES_MAX : INDEX_BYTES_MAX;
+    return this.#wire.get(this.#prefix + name, { sizeMax, signal }).catch((error: unknown) => {
+      if (error instanceof RemoteError && /^(?:missing-blob|digest-mismatch)$/.test(error.reason))
+        return undefined;
       throw error;
     });
   }

@@ -1,6 +1,9 @@
 // All keys below a prefix: one page when that is all there is, else the rest in parallel by first hash digit.
 import type { S3Wire } from './s3-wire.ts';
 
+/** Of one hash digit: ten million names in all. Who lists more of them than that has no end. */
+const PAGES_MAX = 640;
+
 const HEX = [...'0123456789abcdef'];
 
 /** @param types first letters of the names below the prefix, in ascending order. */
@@ -24,7 +27,7 @@ export async function listNames(
   await Promise.all(
     parts.map(async (part) => {
       let at: { token?: string; startAfter?: string } = last.startsWith(part) ? { startAfter: last } : {};
-      for (;;) {
+      for (let pages = 0; pages < PAGES_MAX; pages++) {
         const page = await wire.listPage(part, at, signal);
         tell(page.keys);
         if (page.next === undefined) return;

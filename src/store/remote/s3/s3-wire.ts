@@ -1,4 +1,5 @@
 // S3 as far as the store needs it: bounded, retried, counted calls with typed errors. Keys in, bytes out.
+import { Readable, Transform } from 'node:stream';
 import type * as Sdk from '@aws-sdk/client-s3';
 import { Gate } from '../gate.ts';
 import { type RemoteAddress, type RemoteCounters, RemoteError } from '../remote.ts';
@@ -31,6 +32,17 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const IDLE_TIMEOUT_MS = 30_000;
 /** Milliseconds a request may take in all: a part of 16 MB over a line of 1 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
+
+/** Bytes of an answer that is no object: the longest is a page of a listing, 1,000 keys of 1,024 bytes, escaped, with all that is said of each. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+
+export interface GetOptions {
+  /** Bytes that may be there at most: what the name says, or what a record may have. */
+  readonly sizeMax: number;
+  /** Start and end (exclusive); absent: the whole object. */
+  readonly range?: readonly [start: number, end: number];
+  readonly signal?: AbortSignal | undefined;
+}
 
 export interface PutOptions {
   /** SHA-256 of the body, hex. */
@@ -87,6 +99,17 @@ export class S3Wire {
       },
       logger: { debug() {}, info() {}, warn() {}, error() {} },
     });
+    // The SDK reads a whole answer before it looks at it; objects are read below.
+    client.middlewareStack.add(
+      (next, context) => async (args) => {
+        const result = await next(args);
+        const response = result.response as { body?: unknown };
+        if (response.body instanceof Readable && context['commandName'] !== 'GetObjectCommand')
+          response.body = bounded(response.body, ANSWER_BYTES_MAX, String(context['commandName']));
+        return result;
+      },
+      { step: 'deserialize', priority: 'low', name: 'ggAnswerSize' },
+    );
     return { sdk, client };
   }
 
@@ -146,8 +169,8 @@ export class S3Wire {
     });
   }
 
-  /** The whole object, or bytes start to end (exclusive). @throws RemoteError `missing-blob`. */
-  get(key: string, signal?: AbortSignal, range?: readonly [start: number, end: number]): Promise<Buffer> {
+  /** @throws RemoteError `missing-blob`; `digest-mismatch` when there is more than may be there. */
+  get(key: string, { sizeMax, range, signal }: GetOptions): Promise<Buffer> {
     return this.#call('GetObject', key, signal, async ({ sdk, client }, options) => {
       this.counters.getCount++;
       const answer = await client.send(
@@ -158,8 +181,7 @@ export class S3Wire {
         }),
         options,
       );
-      const array = await answer.Body!.transformToByteArray();
-      const bytes = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+      const bytes = await readBody(answer.Body as Readable, sizeMax, key);
       this.counters.receivedBytes += bytes.length;
       if (answer.ContentLength !== undefined && answer.ContentLength !== bytes.length)
         throw Object.assign(new Error('the answer ended early'), { code: 'ECONNRESET' });
@@ -175,15 +197,13 @@ export class S3Wire {
   ): Promise<{ readonly keys: readonly string[]; readonly next: string | undefined }> {
     return this.#call('ListBucket', prefix, signal, async ({ sdk, client }, options) => {
       this.counters.listCount++;
-      const page = await client.send(
-        new sdk.ListObjectsV2Command({
-          Bucket: this.address.bucket,
-          Prefix: prefix,
-          ...(at.token === undefined ? {} : { ContinuationToken: at.token }),
-          ...(at.startAfter === undefined ? {} : { StartAfter: at.startAfter }),
-        }),
-        options,
-      );
+      const command = new sdk.ListObjectsV2Command({
+        Bucket: this.address.bucket,
+        Prefix: prefix,
+        ...(at.token === undefined ? {} : { ContinuationToken: at.token }),
+        ...(at.startAfter === undefined ? {} : { StartAfter: at.startAfter }),
+      });
+      const page = await client.send(command, options);
       return {
         keys: (page.Contents ?? []).map((o) => o.Key!),
         next: page.IsTruncated ? page.NextContinuationToken : undefined,
@@ -271,6 +291,37 @@ export class S3Wire {
     const tools = await this.#tools?.catch(() => undefined);
     tools?.client.destroy();
   }
+}
+
+function tooLong(key: string, sizeMax: number): RemoteError {
+  return new RemoteError('digest-mismatch', `${key}: more than the ${sizeMax} bytes that may be there`);
+}
+
+async function readBody(body: Readable, sizeMax: number, key: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  // Leaving the loop closes the connection.
+  for await (const piece of body as AsyncIterable<Buffer>) {
+    sizeBytes += piece.length;
+    if (sizeBytes > sizeMax) throw tooLong(key, sizeMax);
+    pieces.push(piece);
+  }
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+}
+
+/** The same bytes; an error in place of the first that is too many. */
+function bounded(body: Readable, sizeMax: number, key: string): Readable {
+  let sizeBytes = 0;
+  const limit = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      sizeBytes += piece.length;
+      if (sizeBytes <= sizeMax) return done(null, piece);
+      body.destroy();
+      done(tooLong(key, sizeMax));
+    },
+  });
+  body.once('error', (error) => limit.destroy(error));
+  return body.pipe(limit);
 }
 
 function isPresent(error: unknown): false {

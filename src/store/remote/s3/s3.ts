@@ -26,7 +26,7 @@ import {
   type PackPlace,
   readIndex,
 } from '../packs/packs.ts';
-import { decodeReduction, encodeReduction } from '../../reductions.ts';
+import { decodeReduction, encodeReduction, REDUCTION_BYTES_MAX } from '../../reductions.ts';
 import {
   type BlobSource,
   type RemoteCounters,
@@ -78,7 +78,7 @@ export class S3Store implements RemoteStore {
     this.#use = options;
     this.#wire = new S3Wire(address, options);
     this.#packReads = new PackReads((pack, start, end) =>
-      this.#wire.get(this.#key('packs', pack), undefined, [start, end]),
+      this.#wire.get(this.#key('packs', pack), { sizeMax: end - start, range: [start, end] }),
     );
   }
 
@@ -325,10 +325,12 @@ export class S3Store implements RemoteStore {
   #pieces(name: ObjectName, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
     const key = this.#key('cas', name);
     const sizeBytes = sizeOf(name);
-    if (sizeBytes <= RANGE_BYTES) return inOrder(1, 1, () => this.#wire.get(key, signal));
-    return inOrder(Math.ceil(sizeBytes / RANGE_BYTES), RANGES_AHEAD_MAX, (i) =>
-      this.#wire.get(key, signal, [i * RANGE_BYTES, Math.min(sizeBytes, (i + 1) * RANGE_BYTES)]),
-    );
+    if (sizeBytes <= RANGE_BYTES)
+      return inOrder(1, 1, () => this.#wire.get(key, { sizeMax: sizeBytes, signal }));
+    return inOrder(Math.ceil(sizeBytes / RANGE_BYTES), RANGES_AHEAD_MAX, (i) => {
+      const range = [i * RANGE_BYTES, Math.min(sizeBytes, (i + 1) * RANGE_BYTES)] as const;
+      return this.#wire.get(key, { sizeMax: range[1] - range[0], range, signal });
+    });
   }
 
   forget(name: ObjectName): void {
@@ -360,9 +362,10 @@ export class S3Store implements RemoteStore {
     if (this.#use.trustReductions === false) return undefined;
     if (this.#reduced && !this.#reduced.has(fingerprint(thunk))) return undefined;
     const bytes = await this.#wire
-      .get(this.#key('reductions', thunk), options.signal)
+      .get(this.#key('reductions', thunk), { sizeMax: REDUCTION_BYTES_MAX, signal: options.signal })
       .catch((error: unknown) => {
-        if (error instanceof RemoteError && error.reason === 'missing-blob') return undefined;
+        if (error instanceof RemoteError && /^(?:missing-blob|digest-mismatch)$/.test(error.reason))
+          return undefined;
         throw error;
       });
     const reduction = bytes && decodeReduction(bytes, thunk);
@@ -375,6 +378,7 @@ export class S3Store implements RemoteStore {
   async putReduction(reduction: Reduction, options: RemoteOptions = {}): Promise<void> {
     if (this.#use.readOnly) return;
     const bytes = encodeReduction(reduction);
+    if (bytes.length > REDUCTION_BYTES_MAX) return;
     // Without a condition: an older one may name outputs that are gone.
     await this.#wire.put(this.#key('reductions', reduction.thunk), bytes, {
       sha256: createHash('sha256').update(bytes).digest('hex'),
