@@ -134,7 +134,9 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
   const tools = shimNames(names);
   const hash = createHash('sha256').update(JSON.stringify([real, stat.size, stat.mtimeMs, PROGRAMS, tools]));
   const programs = PROGRAMS.filter((p) => existsSync(join(options.sources, p.source)));
-  for (const file of readdirSync(options.sources).filter((name) => /\.[ch]$/.test(name)).sort())
+  for (const file of readdirSync(options.sources)
+    .filter((name) => /\.[ch]$/.test(name))
+    .sort())
     hash.update(readFileSync(join(options.sources, file)));
   const parent = join(options.stateDir, 'native');
   const directory = join(parent, hash.digest('hex').slice(0, 16));
