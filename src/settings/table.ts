@@ -12,6 +12,7 @@ import {
   type RemoteTrustName,
   type RemoteUseName,
 } from './engine-choice.ts';
+import { type ModeName, MODES } from './build-mode.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export interface Settings {
@@ -25,7 +26,7 @@ export interface Settings {
   readonly budgetUsd: number;
   readonly strict: boolean;
   readonly jobs: number;
-  readonly mode: 'defer' | 'sync' | 'off';
+  readonly mode: ModeName;
   readonly preload: boolean;
   readonly sandbox: 'none' | 'namespace';
   readonly prefetch: 'auto' | '1' | '0';
@@ -102,7 +103,8 @@ export const SETTINGS = [
   {
     key: 'mode',
     variable: 'GG_MODE',
-    meaning: 'defer (default), sync: every call returns with its real output, off: plain tools',
+    meaning:
+      'auto (default): sync on this machine, defer with engines much wider than it; defer: calls leave placeholders; sync: every call returns with its real output; off: plain tools',
   },
   {
     key: 'preload',
@@ -274,7 +276,7 @@ export function loadSettings(flags: Flags, env: NodeJS.ProcessEnv): Settings {
     budgetUsd,
     strict: on('strict', false),
     jobs,
-    mode: choice('mode', ['defer', 'sync', 'off'], 'defer'),
+    mode: choice('mode', MODES, 'auto'),
     preload: on('preload', true),
     sandbox: choice('sandbox', ['none', 'namespace'], 'none'),
     prefetch: choice('prefetch', ['auto', '1', '0'], 'auto'),

@@ -18,6 +18,7 @@ describe('hello-make', () => {
 
   const ways: [string, string, Record<string, string>?][] = [
     ['gg make', 'gg make -j2'],
+    ['the default mode', 'gg make -j2', { GG_MODE: 'auto' }],
     ['gg build', 'gg build -- make -j2'],
     ['infer and force apart', 'gg infer -- make -j2 && gg force'],
     [

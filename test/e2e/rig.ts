@@ -54,6 +54,8 @@ export class Rig {
       XDG_RUNTIME_DIR: join(this.home, 'run'),
       GG_DIR: join(this.home, 'state'),
       LANG: 'C.UTF-8',
+      // What can go wrong goes wrong where calls are deferred; auto-mode.test.ts has the default.
+      GG_MODE: 'defer',
     };
   }
 

@@ -17,6 +17,7 @@ import { prepareNative } from '../../client/native.ts';
 import { ninjaSteps } from './ninja-steps.ts';
 import { prefetch } from './prefetch.ts';
 import { endTree } from './process-tree.ts';
+import { type BuildMode, resolveMode } from '../../settings/build-mode.ts';
 import { engineChoice, type Settings } from '../../settings/table.ts';
 
 const PREFETCH_SLOTS_PER_CORE = 4;
@@ -144,6 +145,7 @@ function preloadable(library: string, runDirectory: string): string | undefined 
 
 function buildEnvironment(
   settings: Settings,
+  mode: BuildMode['mode'],
   nativeDirectory: string,
   session: string,
   isNinja: boolean,
@@ -155,14 +157,14 @@ function buildEnvironment(
     GG_SESSION: session,
     GG_SHIM_DIR: bin,
     GG_SOCKET: paths.socketPath,
-    GG_MODE: settings.mode,
+    GG_MODE: mode,
   };
   const library = (name: string): string | undefined =>
     preloadable(join(nativeDirectory, name), paths.runDir);
   const interposer = library(PRELOAD_LIBRARY);
   // With the preload library nothing of ours stands on PATH: a configure step that looks a tool up finds the real one, and
   // writes the same answer into its files as without us.
-  if (settings.preload && settings.mode !== 'off' && interposer !== undefined) {
+  if (settings.preload && mode !== 'off' && interposer !== undefined) {
     const libraries = [process.env['LD_PRELOAD'], isNinja ? library(NINJA_LIBRARY) : undefined, interposer];
     env['LD_PRELOAD'] = libraries.filter(Boolean).join(':');
   } else if (!bin.includes(':'))
@@ -173,8 +175,8 @@ function buildEnvironment(
 }
 
 /** With an engine no wider than this machine ninja's own calls keep it busy, and planning twice only costs. */
-function wantsPrefetch(settings: Settings, slots: number): boolean {
-  if (settings.mode !== 'defer') return false;
+function wantsPrefetch(settings: Settings, mode: BuildMode['mode'], slots: number): boolean {
+  if (mode !== 'defer') return false;
   return settings.prefetch === 'auto'
     ? slots > PREFETCH_SLOTS_PER_CORE * availableParallelism()
     : settings.prefetch === '1';
@@ -212,8 +214,9 @@ export async function runBuild(options: RunBuildOptions): Promise<number> {
     client.close();
     throw error;
   }
-  const environment = buildEnvironment(settings, native.directory, session, build.kind === 'ninja');
-  if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, slots))
+  const { mode } = resolveMode(settings.mode, settings.engine, options.force);
+  const environment = buildEnvironment(settings, mode, native.directory, session, build.kind === 'ninja');
+  if (build.kind === 'ninja' && options.force && wantsPrefetch(settings, mode, slots))
     prefetch(client, command, environment);
   // Who opens a placeholder cannot start a server, and waits for a new one only so long.
   client.onLost = () => {

@@ -12,6 +12,7 @@ import { collectGarbage, removeFrom } from '../../store/local/gc.ts';
 import { LocalStore } from '../../store/local/local.ts';
 import { parseRemoteUrl, storeLabel } from '../../store/remote/remote-url.ts';
 import { connectIfRunning, connectOrStart } from '../../client/client.ts';
+import { describeMode, resolveMode } from '../../settings/build-mode.ts';
 import { CliError, EXIT } from '../../settings/exit.ts';
 import { prepareNative } from '../../client/native.ts';
 import type { Settings } from '../../settings/table.ts';
@@ -152,6 +153,11 @@ export async function doctor(settings: Settings): Promise<number> {
         return `answers, process ${s.pid}, version ${s.version}`;
       },
       advice: `see ${join(directory, 'server.log')}`,
+    },
+    {
+      what: 'mode',
+      run: () => describeMode(resolveMode(settings.mode, settings.engine, true)),
+      advice: '',
     },
     {
       what: 'sandbox',
