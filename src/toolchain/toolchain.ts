@@ -187,7 +187,9 @@ export class Toolchains {
     if (wrapped !== undefined) {
       const tool = onPath(wrapped);
       if (tool !== undefined) programs.push(tool);
-      programs.push(await ask(['-print-file-name=liblto_plugin.so'], realTool.replace(WRAPPER, 'gcc')));
+      const driver = realTool.replace(WRAPPER, 'gcc');
+      programs.push(await ask(['-print-file-name=liblto_plugin.so'], driver));
+      programs.push(join(dirname(await ask(['-print-prog-name=lto-wrapper'], driver)), 'liblto_plugin.so'));
     }
     if (isDriver(realTool)) {
       const answers = await Promise.all([
@@ -202,6 +204,8 @@ export class Toolchains {
           throw new ToolchainError(`toolchain of ${realTool}: ${found} is a script`);
         programs.push(found);
         if (DIRECTORY_TELLERS.has(basename(found))) places.add(dirname(found));
+        // Since GCC 13 the plugin may stand among the programs, where -print-file-name does not look.
+        if (basename(found) === 'lto-wrapper') programs.push(join(dirname(found), 'liblto_plugin.so'));
       }
     }
     for (const program of [...programs]) programs.push(join(dirname(program), BFD_PLUGIN));

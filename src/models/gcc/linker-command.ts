@@ -17,8 +17,9 @@ export interface LinkerCommand {
 }
 
 const LINKERS: ReadonlySet<string> = new Set(['collect2', 'ld']);
+const STAND_IN_LIBRARY = '-lgg-stand-in-';
 const OUTPUT_STAND_IN = 'gg-stand-in.out';
-const STAND_IN = /^gg-stand-in-(\d+)\.o$/;
+const STAND_IN = /^-lgg-stand-in-(\d+)$/;
 
 /** What collect2 keeps to itself. */
 const COLLECT2_ONLY = /^-(fuse-ld=|flto|fno-lto|fwhopr|fuse-linker-plugin|fno-use-linker-plugin|ffat-lto)/;
@@ -37,7 +38,10 @@ function concernsLink({ flag }: FlagWord): boolean {
   );
 }
 
-/** The driver's question; runs of neighbouring files share one stand-in. */
+/**
+ * The driver's question; runs of neighbouring files share one stand-in. It is a library, which the driver leaves to the
+ * linker to find: GCC up to 10 refuses to speak of a file that does not exist.
+ */
 function question(parsed: Parsed): Question {
   const args = ['-###'];
   const runs: string[][] = [];
@@ -46,7 +50,7 @@ function question(parsed: Parsed): Question {
     if (word.kind === 'source' || word.kind === 'object') {
       if (!run) {
         run = [];
-        args.push(`gg-stand-in-${runs.length}.o`);
+        args.push(`${STAND_IN_LIBRARY}${runs.length}`);
         runs.push(run);
       }
       if (word.kind === 'object') run.push(word.path);
@@ -76,6 +80,13 @@ function findOnPath(name: string, call: Call, context: ModelContext): string | u
   return undefined;
 }
 
+/** Where the plugin stands differs by version and by how GCC was built; with no flags the driver names its own one. */
+function pluginOf({ code, stderr }: { code: number; stderr: string }): string | undefined {
+  const command = code === 0 ? findCommand(stderr, LINKERS) : undefined;
+  const at = command?.indexOf('-plugin') ?? -1;
+  return at < 0 ? undefined : command?.[at + 1];
+}
+
 export async function findLinkerCommand(
   parsed: Parsed,
   call: Call,
@@ -85,10 +96,12 @@ export async function findLinkerCommand(
   // Relative directories in LIBRARY_PATH are looked at from the working directory.
   const options = env.has('LIBRARY_PATH') ? { env, cwd: call.cwd } : { env };
   const { args, runs } = question(parsed);
-  const [printed, named, plugin] = await Promise.all([
+  const ours = parsed.words.find((word) => word.kind === 'flag' && word.args.some((arg) => STAND_IN.test(arg)));
+  if (ours) return bypass('too-hard-flag', 'a library named like a stand-in', parsed.forces);
+  const [printed, named, plain] = await Promise.all([
     context.query(call.realTool, args, options),
     context.query(call.realTool, [...linkerChoice(parsed), '-print-prog-name=ld'], options),
-    context.query(call.realTool, ['-print-file-name=liblto_plugin.so'], options),
+    context.query(call.realTool, ['-###', `${STAND_IN_LIBRARY}0`, '-o', OUTPUT_STAND_IN], options),
   ]);
   const command = printed.code === 0 ? findCommand(printed.stderr, LINKERS) : undefined;
   if (!command) return bypass('toolchain-query-failed', args.join(' '), parsed.forces);
@@ -103,5 +116,5 @@ export async function findLinkerCommand(
     if (standIn) linkerArgs.push(...(runs[Number(standIn[1])] ?? []));
     else if (!COLLECT2_ONLY.test(word)) linkerArgs.push(word);
   }
-  return { kind: 'command', ld, args: linkerArgs, plugin: plugin.stdout.trim() || undefined };
+  return { kind: 'command', ld, args: linkerArgs, plugin: pluginOf(plain) };
 }

@@ -193,6 +193,12 @@ test('links with the same flags share one question', async () => {
   assert.equal(context.queries.length, asked);
 });
 
+test('a library named like a stand-in is left to the real tool', async () => {
+  const call = fakeCall('gcc', ['x.o', '-lgg-stand-in-0', '-o', 'p'], { cwd: rig.project });
+  const made = await gccModel.plan(call, fakeContext());
+  assert.ok(made.kind === 'bypass', JSON.stringify(made));
+});
+
 test('a file named like a stand-in is not mistaken for one', async () => {
   const files = new Map([[`${rig.project}/gg-stand-in-0.o`, '']]);
   const { inputs } = await thunk('gg-stand-in-0.o x.o -o p', { context: { files } });
