@@ -102,4 +102,6 @@ test('GG_SHORTCUTS=0: gcc itself answers', () => {
   repeated();
   assert.equal(repeated({ GG_SHORTCUTS: '0' }), 0);
   assert.equal(repeated(), 2);
+  assert.match(rig.sh('gg doctor').out, /^ok {4}shortcuts: answers to -M and -MM/m);
+  assert.match(rig.sh('gg doctor', { GG_SHORTCUTS: '0' }).out, /^ok {4}shortcuts: none/m);
 });
