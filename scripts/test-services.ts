@@ -1,12 +1,14 @@
 // Runs test/services/ against real servers, built once into a cache directory. What cannot be built is skipped with its reason.
+// Words after the command select tests by the beginnings of their files' names: npm run test:services -- moto
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSITYGW = 'v1.8.0';
+const MOTO = '5.2.5';
 const AWS_LAMBDA_RIC = '3.3.0';
 const AWS_LAMBDA_RIE = 'github.com/aws/aws-lambda-runtime-interface-emulator';
 const BUILD_TIMEOUT_MS = 20 * 60 * 1000;
@@ -68,25 +70,58 @@ function goProgram(name: string, module: string, version: string): string | unde
   return undefined;
 }
 
-const versitygw = goProgram('versitygw', 'github.com/versity/versitygw/cmd/versitygw', VERSITYGW);
+/** A program of PyPI in an environment of its own. @returns its path, or undefined after saying why there is none. */
+function pythonProgram(name: string, packages: string, version: string): string | undefined {
+  const directory = join(cache, `${name}-${version}`);
+  const program = join(directory, 'bin', name);
+  if (existsSync(program)) return program;
+  console.error(`${name}: installing ${packages} ${version} ...`);
+  const made = spawnSync('python3', ['-m', 'venv', directory]);
+  const installed =
+    made.status === 0 &&
+    spawnSync(join(directory, 'bin', 'pip'), ['install', '-q', `${packages}==${version}`], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      timeout: BUILD_TIMEOUT_MS,
+    }).status === 0;
+  if (installed && existsSync(program)) return program;
+  console.error(`${name}: skipped, it could not be installed (python3 with venv and pip is needed)`);
+  return undefined;
+}
+
+const wanted = process.argv.slice(2);
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+
 mkdirSync(cache, { recursive: true });
-const ric = npmPackage('aws-lambda-ric', AWS_LAMBDA_RIC, 'dist/rapid-client.node');
-// Where it can be had, a test with it is to be written; so far no module proxy at hand has served it.
-const rie = spawnSync('go', ['list', '-m', `${AWS_LAMBDA_RIE}@latest`], { cwd: cache, timeout: 60_000 });
-console.error(
-  `aws-lambda-rie: skipped, ${
-    rie.status === 0
-      ? 'the module proxy serves it, but there is no test with it yet'
-      : `the module proxy does not give it out: ${rie.stderr?.toString().trim().split('\n').at(-1)?.trim() || String(rie.error)}`
-  }`,
+const versitygw = isWanted('versitygw')
+  ? goProgram('versitygw', 'github.com/versity/versitygw/cmd/versitygw', VERSITYGW)
+  : undefined;
+const moto = isWanted('moto')
+  ? pythonProgram('moto_server', 'moto[server,s3,iam,awslambda,cloudformation]', MOTO)
+  : undefined;
+const ric = isWanted('aws-lambda-ric')
+  ? npmPackage('aws-lambda-ric', AWS_LAMBDA_RIC, 'dist/rapid-client.node')
+  : undefined;
+if (wanted.length === 0) {
+  // Where it can be had, a test with it is to be written; so far no module proxy at hand has served it.
+  const rie = spawnSync('go', ['list', '-m', `${AWS_LAMBDA_RIE}@latest`], { cwd: cache, timeout: 60_000 });
+  console.error(
+    `aws-lambda-rie: skipped, ${
+      rie.status === 0
+        ? 'the module proxy serves it, but there is no test with it yet'
+        : `the module proxy does not give it out: ${rie.stderr?.toString().trim().split('\n').at(-1)?.trim() || String(rie.error)}`
+    }`,
+  );
+}
+const tests = globSync('test/services/**/*.test.ts', { cwd: root }).filter((file) =>
+  isWanted(basename(file, '.test.ts')),
 );
-const tests = globSync('test/services/**/*.test.ts', { cwd: root });
 const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...tests], {
   cwd: root,
   stdio: 'inherit',
   env: {
     ...process.env,
     ...(versitygw === undefined ? {} : { GG_TEST_VERSITYGW: versitygw }),
+    ...(moto === undefined ? {} : { GG_TEST_MOTO: moto }),
     ...(ric === undefined ? {} : { GG_TEST_LAMBDA_RIC: ric }),
   },
 });

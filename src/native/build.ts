@@ -95,7 +95,6 @@ const PROGRAMS: readonly Program[] = [
   },
   { output: STARTER, source: 'starter.c', flags: ['-O2'], wantsStatic: true, optional: true },
 ];
-const HEADERS = ['environment.h', 'protocol.h', 'reach.h', 'request.h', 'trusted.h'];
 const COMMON = ['-std=gnu11'];
 
 function pathDirectories(env: NativeOptions['env']): string[] {
@@ -135,7 +134,9 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
   const tools = shimNames(names);
   const hash = createHash('sha256').update(JSON.stringify([real, stat.size, stat.mtimeMs, PROGRAMS, tools]));
   const programs = PROGRAMS.filter((p) => existsSync(join(options.sources, p.source)));
-  for (const file of [...programs.map((p) => p.source), ...HEADERS])
+  for (const file of readdirSync(options.sources)
+    .filter((name) => /\.[ch]$/.test(name))
+    .sort())
     hash.update(readFileSync(join(options.sources, file)));
   const parent = join(options.stateDir, 'native');
   const directory = join(parent, hash.digest('hex').slice(0, 16));

@@ -64,3 +64,10 @@ test('gg infer leaves placeholders all the same, and gg doctor says which mode a
   assert.match(rig.sh('gg doctor', AUTO).out, /mode: sync: .*\(auto: the engine is this machine\)/);
   assert.match(rig.sh('gg doctor', { GG_MODE: 'defer' }).out, /mode: defer: /);
 });
+
+test('a recipe that mounts something over its sources compiles what it sees', (t) => {
+  if (rig.sh('unshare -m true').code !== 0) return t.skip('no mount namespaces for us here');
+  sameAsPlain(
+    'all: ; unshare -m sh -c \'mount -t tmpfs none inc 2>/dev/null; mkdir -p inc; echo "int two;" >inc/x.c && gcc -c inc/x.c -o x.o\'\n\tnm x.o\n',
+  );
+});
