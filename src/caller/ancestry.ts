@@ -177,9 +177,7 @@ export function ancestryOfTool(pid: number): Ancestry {
 export function seesOurFiles(pid: number): boolean {
   try {
     const ours = [readlinkSync('/proc/self/ns/mnt'), readlinkSync('/proc/self/root')];
-    return (
-      readlinkSync(`/proc/${pid}/ns/mnt`) === ours[0] && readlinkSync(`/proc/${pid}/root`) === ours[1]
-    );
+    return readlinkSync(`/proc/${pid}/ns/mnt`) === ours[0] && readlinkSync(`/proc/${pid}/root`) === ours[1];
   } catch {
     // It ended meanwhile, or the kernel tells nobody: then there is nothing to compare.
     return true;

@@ -14,7 +14,13 @@ import { tryStat } from '../base/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError } from '../toolchain/toolchain.ts';
 import type { Placer } from '../tree/write-back.ts';
-import { type Ancestry, ancestryOf, ancestryOfTool, compilerCacheAt, seesOurFiles } from '../caller/ancestry.ts';
+import {
+  type Ancestry,
+  ancestryOf,
+  ancestryOfTool,
+  compilerCacheAt,
+  seesOurFiles,
+} from '../caller/ancestry.ts';
 import {
   type CallRequest,
   commandText,
