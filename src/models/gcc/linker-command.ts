@@ -96,7 +96,9 @@ export async function findLinkerCommand(
   // Relative directories in LIBRARY_PATH are looked at from the working directory.
   const options = env.has('LIBRARY_PATH') ? { env, cwd: call.cwd } : { env };
   const { args, runs } = question(parsed);
-  const ours = parsed.words.find((word) => word.kind === 'flag' && word.args.some((arg) => STAND_IN.test(arg)));
+  const ours = parsed.words.find(
+    (word) => word.kind === 'flag' && word.args.some((arg) => STAND_IN.test(arg)),
+  );
   if (ours) return bypass('too-hard-flag', 'a library named like a stand-in', parsed.forces);
   const [printed, named, plain] = await Promise.all([
     context.query(call.realTool, args, options),
