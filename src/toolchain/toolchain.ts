@@ -204,7 +204,7 @@ export class Toolchains {
           throw new ToolchainError(`toolchain of ${realTool}: ${found} is a script`);
         programs.push(found);
         if (DIRECTORY_TELLERS.has(basename(found))) places.add(dirname(found));
-        // Since GCC 13 the plugin may stand among the programs, where -print-file-name does not look.
+        // The plugin may stand among the programs (GCC 14 on Debian), and what -print-file-name names is a link at best.
         if (basename(found) === 'lto-wrapper') programs.push(join(dirname(found), 'liblto_plugin.so'));
       }
     }
