@@ -173,6 +173,17 @@ export function ancestryOfTool(pid: number): Ancestry {
   return ancestry;
 }
 
+/** Whether the server looks at the caller's files when it looks up a path: one mount namespace and one root directory. */
+export function seesOurFiles(pid: number): boolean {
+  try {
+    const ours = [readlinkSync('/proc/self/ns/mnt'), readlinkSync('/proc/self/root')];
+    return readlinkSync(`/proc/${pid}/ns/mnt`) === ours[0] && readlinkSync(`/proc/${pid}/root`) === ours[1];
+  } catch {
+    // It ended meanwhile, or the kernel tells nobody: then there is nothing to compare.
+    return true;
+  }
+}
+
 /** @param pid the shim's own process. */
 export function ancestryOf(pid: number, tool: string): Ancestry {
   const own = look(pid);
@@ -196,6 +207,7 @@ function climb(
   let compilerCache: string | undefined;
   let top = 0;
   let nearest = '';
+  let nestedIsRead = false;
   let at = from;
   for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
     const process = look(at);
@@ -206,7 +218,10 @@ function climb(
       if (/^(?:configure|config\.status|autogen)/.test(process.command)) configuring = true;
     }
     if (BUILD_TOOLS.has(process.command)) {
-      if (top === 0) nearest = process.command;
+      if (top === 0) {
+        nearest = process.command;
+        nestedIsRead = isNestedRead(at, process);
+      }
       top = at;
     } else if (top === 0) {
       compilerCache ??= compilerCacheOf(at, process.command);
@@ -241,6 +256,67 @@ function climb(
   }
   const silent = libtool && messages[0] === '/dev/null';
   const redirected = isRedirected(output, nearest) || isRedirected(messages, nearest);
-  const resultIsRead = asks || (redirected && !libtool);
+  const resultIsRead = asks || nestedIsRead || (redirected && !libtool);
   return { buildTool: true, configuring, compilerCache, resultIsRead, silent, project };
+}
+
+/** A loop over folders stops at the first one that fails: it would go on behind a make that is deferred. */
+const LOOP = /(?:^|[\s;&|({])(?:for|while|until)\s/;
+
+/** Of build tools whose callers were looked at, by process; the oldest goes first. */
+const nested = new Map<string, boolean>();
+const NESTED_MAX = 256;
+
+/**
+ * Whether anybody above a build tool looks at its status or reads what it prints, as in `$(MAKE) a || $(MAKE) b` and
+ * `$(MAKE) -C s >log`. Only processes of a session count: whoever started gg waits for gg.
+ * @param pid the build tool nearest to the call.
+ */
+function isNestedRead(pid: number, process: Process): boolean {
+  const key = `${pid} ${process.started}`;
+  const known = nested.get(key);
+  if (known !== undefined) return known;
+  const isRead = looksAtNested(pid, process);
+  if (nested.size >= NESTED_MAX) nested.delete(nested.keys().next().value as string);
+  nested.set(key, isRead);
+  return isRead;
+}
+
+function looksAtNested(pid: number, process: Process): boolean {
+  let names = [process.command];
+  let output = [linkOf(pid, 1)];
+  let messages = [linkOf(pid, 2)];
+  let at = process.parent;
+  for (let depth = 0; at > 1 && depth < DEPTH_MAX; depth++) {
+    const above = look(at);
+    if (!above || !isOfSession(at)) break;
+    output.push(linkOf(at, 1));
+    messages.push(linkOf(at, 2));
+    if (BUILD_TOOLS.has(above.command)) {
+      if (isRedirected(output, above.command) || isRedirected(messages, above.command)) return true;
+      names = [above.command];
+      output = [linkOf(at, 1)];
+      messages = [linkOf(at, 2)];
+    } else {
+      const words = commandLine(at);
+      const shell = shellOf(above.command, words);
+      const asks =
+        shell?.script === undefined
+          ? !isPassedThrough(above.command) && !isCmakeTool(above.command, words)
+          : LOOP.test(shell.script) || looksAtStatus(shell.script, shell.flags, names);
+      if (asks) return true;
+      names.push(above.command);
+    }
+    at = above.parent;
+  }
+  return isRedirected(output, '') || isRedirected(messages, '');
+}
+
+/** A process that gg's command started, and not gg itself. */
+function isOfSession(pid: number): boolean {
+  try {
+    return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`.includes('\0GG_SESSION=');
+  } catch {
+    return false;
+  }
 }

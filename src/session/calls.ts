@@ -14,7 +14,13 @@ import { tryStat } from '../base/stat.ts';
 import { isProgram } from '../toolchain/program.ts';
 import { ToolchainError } from '../toolchain/toolchain.ts';
 import type { Placer } from '../tree/write-back.ts';
-import { type Ancestry, ancestryOf, ancestryOfTool, compilerCacheAt } from '../caller/ancestry.ts';
+import {
+  type Ancestry,
+  ancestryOf,
+  ancestryOfTool,
+  compilerCacheAt,
+  seesOurFiles,
+} from '../caller/ancestry.ts';
 import {
   type CallRequest,
   commandText,
@@ -129,6 +135,8 @@ export class Calls {
       request.unusual || (hasOtherStack(request.stackKb) ? 'RLIMIT_STACK' : otherMounts(request.pid));
     if (unusual !== '')
       return this.#bypass(request, session, bypass('unusual-process', unusual, request.args));
+    if (!seesOurFiles(request.pid))
+      return this.#bypass(request, session, bypass('unusual-process', 'mount namespace', request.args));
     const preload = foreignPreload(request.env.get('LD_PRELOAD'));
     if (preload !== undefined)
       return this.#bypass(request, session, bypass('too-hard-environment', `LD_PRELOAD: ${preload}`, 'all'));

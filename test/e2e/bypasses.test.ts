@@ -17,7 +17,7 @@ const REACHED: readonly (readonly [reason: string, recipe: string, options?: str
   ['asks-version', 'gcc --version'],
   ['reads-stdin', 'gcc -x c -c - -o x.o < add.c'],
   ['probe', 'cp add.c conftest.c; gcc -c conftest.c'],
-  ['writes-stdout', 'gcc -M add.c'],
+  ['writes-stdout', 'gcc -E add.c'],
   ['writes-special-file', 'mkfifo f; cat f & gcc -S add.c -o f; wait'],
   ['unknown-flag', 'ld --frobnicate add.o'],
   ['too-hard-flag', 'gcc -fplugin=none -c add.c'],

@@ -165,6 +165,14 @@ export async function doctor(settings: Settings): Promise<number> {
       advice: '',
     },
     {
+      what: 'shortcuts',
+      run: () =>
+        process.env['GG_SHORTCUTS'] === '0'
+          ? 'none: GG_SHORTCUTS=0'
+          : 'answers to -M and -MM are repeated while nothing read for them changes',
+      advice: '',
+    },
+    {
       what: 'sandbox',
       run: () => sandboxRoad(nativeDirectory, directory),
       advice: '',

@@ -81,7 +81,7 @@ export async function planCompile(
     kind: 'plan',
     thunks,
     files: units.flatMap((unit) => (unit.depfile ? [unit.depfile] : [])),
-    // Text is made to be read at once.
-    sync: goal !== 'assemble',
+    // Text is made to be read at once; a result that holds a file's time must hold the time as it is now, and nobody compares times later.
+    sync: goal !== 'assemble' || units.some((unit) => unit.timeSalt.length > 0),
   };
 }

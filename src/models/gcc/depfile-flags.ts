@@ -1,5 +1,5 @@
 // What the depfile flags (-MD and kin, directly or through -Wp) ask for, as a value.
-import type { Goal, SourceWord } from './parse.ts';
+import type { Goal, OutputWord, SourceWord } from './parse.ts';
 
 /** One target of a depfile rule: -MT's text goes out as it is, -MQ's is quoted. */
 export interface DepTarget {
@@ -96,4 +96,22 @@ export function depfileRequest(
     phony: asked.phony,
     viaPreprocessor: viaWp.any,
   };
+}
+
+/**
+ * Why -M or -MM with these companions is left to gcc; undefined: each source is a question of its own, and the answers stand one
+ * after the other. Several answers to one file overwrite each other, and -MD beside -M has rules of its own.
+ */
+export function refusedQuestion(
+  direct: DepfileFlags,
+  viaWp: DepfileFlags,
+  sources: readonly SourceWord[],
+  outputs: readonly OutputWord[],
+): string | undefined {
+  if (viaWp.any) return '-M and depfile flags through -Wp';
+  if (direct.wanted) return '-M with -MD';
+  if (direct.path === '-') return '-MF -';
+  if (direct.path !== undefined && (sources.length > 1 || outputs.length > 0)) return '-M with -MF';
+  const odd = sources.find((source) => !source.language.preprocessed);
+  return odd && `-M of ${odd.path}`;
 }

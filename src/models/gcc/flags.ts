@@ -21,7 +21,17 @@ export type ValueKind = 'plain' | 'input' | 'output' | 'directory';
  * working directory matter; `native` depends on this machine; `wp`, `wa` carry flags for the preprocessor and the
  * assembler; a reason declines the call, if one of the flag's stages runs (or at once, when it has no stages).
  */
-export type Verdict = 'fine' | 'depfile' | 'mode' | 'output' | 'cwd' | 'native' | 'wp' | 'wa' | BypassReason;
+export type Verdict =
+  | 'fine'
+  | 'depfile'
+  | 'question'
+  | 'mode'
+  | 'output'
+  | 'cwd'
+  | 'native'
+  | 'wp'
+  | 'wa'
+  | BypassReason;
 
 export interface Flag {
   readonly spelling: string;
@@ -86,11 +96,11 @@ const ROWS: readonly Row[] = [
   ['-I', 'either', 'pc', 'fine', 'directory'],
   ['-I-', 'none', '', 'too-hard-flag'],
   ['-L', 'either', 'l', 'fine', 'directory'],
-  ['-M', 'none', '', 'writes-stdout'],
+  ['-M', 'none', 'p', 'question'],
   ['-MD', 'none', 'p', 'depfile'],
   ['-MF', 'either', 'p', 'depfile', 'output'],
   ['-MG', 'none', 'p', 'too-hard-flag'],
-  ['-MM', 'none', '', 'writes-stdout'],
+  ['-MM', 'none', 'p', 'question'],
   ['-MMD', 'none', 'p', 'depfile'],
   ['-MP', 'none', 'p', 'depfile'],
   ['-MQ', 'either', 'p', 'depfile'],

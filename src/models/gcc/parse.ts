@@ -4,6 +4,7 @@ import {
   type DepfileRequest,
   depfileRequest,
   noDepfileFlags,
+  refusedQuestion,
   takeDepfileFlag,
   takePreprocessorFlags,
 } from './depfile-flags.ts';
@@ -59,6 +60,8 @@ export interface Parsed {
   readonly objects: readonly ObjectWord[];
   readonly output: OutputWord | undefined;
   readonly depfile: DepfileRequest | undefined;
+  /** -M or -MM: the call wants a rule, not a compile. */
+  readonly isQuestion: boolean;
   /** Stages the call runs. */
   readonly stages: Stages;
   /** What the real tool would read that may not be built yet, as typed: the inputs of a bypass. */
@@ -106,6 +109,7 @@ export function parseGcc(
   const direct = noDepfileFlags();
   const viaWp = noDepfileFlags();
   let goal: Goal = 'link';
+  let isQuestion = false;
   let language: string | undefined;
   let cwdMatters = false;
   const nativeFlags: string[] = [];
@@ -172,6 +176,10 @@ export function parseGcc(
       case 'native':
         nativeFlags.push(arg);
         break;
+      case 'question':
+        isQuestion = true;
+        goal = 'preprocess';
+        break;
       case 'depfile':
         takeDepfileFlag(direct, flag.spelling, value);
         break;
@@ -199,22 +207,28 @@ export function parseGcc(
   const hit = hard.find(
     ({ stages: concerned }) => concerned === '' || [...concerned].some((stage) => stages.includes(stage)),
   );
-  const depfile = depfileRequest(direct, viaWp, goal, sources);
+  const refused = isQuestion ? refusedQuestion(direct, viaWp, sources, outputs) : undefined;
+  const depfile = isQuestion
+    ? refused === undefined
+      ? undefined
+      : { reason: refused }
+    : depfileRequest(direct, viaWp, goal, sources);
   const output = outputs[0];
   const searches = options.librarySearch || linksUnnamedFiles(words);
   return {
-    declined: hit ?? declinedAsWhole({ goal, sources, objects, outputs, depfile }),
+    declined: hit ?? declinedAsWhole({ goal, isQuestion, sources, objects, outputs, depfile }),
     goal,
     words,
     sources,
     objects,
     output,
     depfile: depfile && 'reason' in depfile ? undefined : depfile,
+    isQuestion,
     stages,
     forces: goal === 'link' && searches ? 'all' : [...sources, ...objects].map((word) => word.path),
     nativeFlags,
     // Text outputs spell the directory out in ways of their own.
-    cwdMatters: cwdMatters || goal === 'preprocess' || goal === 'compile',
+    cwdMatters: cwdMatters || (goal === 'preprocess' && !isQuestion) || goal === 'compile',
   };
 }
 
@@ -225,12 +239,13 @@ function isLanguage(word: Word): boolean {
 /** What is wrong, or not modelled, with the words taken together. */
 function declinedAsWhole(call: {
   readonly goal: Goal;
+  readonly isQuestion: boolean;
   readonly sources: readonly SourceWord[];
   readonly objects: readonly ObjectWord[];
   readonly outputs: readonly OutputWord[];
   readonly depfile: ReturnType<typeof depfileRequest>;
 }): Declined | undefined {
-  const { goal, sources, objects, outputs, depfile } = call;
+  const { goal, isQuestion, sources, objects, outputs, depfile } = call;
   if (sources.length + objects.length === 0) return { reason: 'no-input', detail: '' };
   if (outputs.length > 1) return { reason: 'too-hard-flag', detail: '-o twice' };
   if (outputs[0]?.path === '-') return { reason: 'writes-stdout', detail: '-o -' };
@@ -238,7 +253,8 @@ function declinedAsWhole(call: {
     if (objects.length > 0) return { reason: 'too-hard-flag', detail: `${objects[0]!.path}: not linked` };
     if (outputs.length > 0 && sources.length > 1)
       return { reason: 'too-hard-flag', detail: '-o with several sources' };
-    if (goal === 'preprocess' && outputs.length === 0) return { reason: 'writes-stdout', detail: '-E' };
+    if (goal === 'preprocess' && !isQuestion && outputs.length === 0)
+      return { reason: 'writes-stdout', detail: '-E' };
   }
   if (depfile && 'reason' in depfile) return { reason: 'too-hard-flag', detail: depfile.reason };
   return undefined;

@@ -5,6 +5,7 @@ import { gccMajor, LINK_DEPFILES_SINCE } from './driver.ts';
 import { planLink } from './link-plan.ts';
 import { expandNative } from './native.ts';
 import type { Parsed } from './parse.ts';
+import { planQuestion } from './question-plan.ts';
 
 export async function planGcc(parsed: Parsed, call: Call, context: ModelContext): Promise<Plan | Bypass> {
   const major = await gccMajor(call, context);
@@ -14,6 +15,7 @@ export async function planGcc(parsed: Parsed, call: Call, context: ModelContext)
     return bypass('too-hard-flag', `a link's depfile under GCC ${major}`, parsed.forces);
   const native = await expandNative(parsed, call, context);
   if ('kind' in native) return native;
+  if (parsed.isQuestion) return planQuestion(parsed, { major, native }, call, context);
   if (parsed.goal === 'link') return planLink(parsed, { major, native }, call, context);
   return planCompile(parsed, parsed.goal, { major, native }, call, context);
 }

@@ -90,7 +90,7 @@ function flagsMention(parsed: Parsed, macro: RegExp): boolean {
   return flagWords(parsed).some((word) => word.flag.stages.includes('p') && macro.test(word.args.join(' ')));
 }
 
-/** SOURCE_DATE_EPOCH fixes __DATE__ and __TIME__, but __TIMESTAMP__ is the file's own time. */
+/** SOURCE_DATE_EPOCH fixes __DATE__ and __TIME__, but __TIMESTAMP__ and `#pragma GCC dependency` look at the file's own. */
 function mentionsTimestamp(
   parsed: Parsed,
   files: readonly string[],
@@ -100,7 +100,7 @@ function mentionsTimestamp(
   if (flagsMention(parsed, /__TIMESTAMP__/)) return true;
   return files.some((file) => {
     const text = context.read(absolute(call.cwd, file));
-    return text === undefined || text.includes('__TIMESTAMP__');
+    return text === undefined || text.includes('__TIMESTAMP__') || text.includes('dependency');
   });
 }
 

@@ -5,7 +5,7 @@ import type { Driver } from './driver.ts';
 import type { Parsed, SourceWord } from './parse.ts';
 import { terminalFlags } from './terminal.ts';
 
-/** The tag of the one output every gcc thunk has. */
+/** The tag of the one output a gcc thunk has. */
 export const OUTPUT_TAG = 'out';
 
 /** -Wp without its depfile parts; nothing when nothing is left. */
@@ -14,6 +14,11 @@ function withoutDepfileParts(args: readonly string[], value: string): readonly s
   if (!parts.some((part) => part.startsWith('-M'))) return args;
   const kept = parts.filter((part) => /^-[DU]./.test(part));
   return kept.length > 0 ? [`-Wp,${kept.join(',')}`] : [];
+}
+
+/** To -M its companions are the question itself; the file it goes to is the thunk's output. */
+function questionWords(args: readonly string[], spelling: string): readonly Arg[] {
+  return spelling === '-MF' ? ['-MF', { prefix: '', output: OUTPUT_TAG }] : args;
 }
 
 /**
@@ -37,13 +42,16 @@ export function thunkArgs(parsed: Parsed, call: Call, only: SourceWord | undefin
         args.push({ prefix: word.joined ? word.prefix : '', output: OUTPUT_TAG });
         break;
       case 'flag':
-        if (word.flag.verdict === 'depfile') break;
+        if (word.flag.verdict === 'depfile') {
+          if (parsed.isQuestion) args.push(...questionWords(word.args, word.flag.spelling));
+          break;
+        }
         // The driver warns of a language that no file follows, and those that follow are other thunks'.
         if (past && word.flag.spelling === '-x') break;
         if (word.flag.verdict === 'wp') args.push(...withoutDepfileParts(word.args, word.value));
         else args.push(...(driver.native.replacements.get(word.args[0]!) ?? word.args));
     }
   }
-  if (!parsed.output) args.push('-o', { prefix: '', output: OUTPUT_TAG });
+  if (!parsed.output && !parsed.isQuestion) args.push('-o', { prefix: '', output: OUTPUT_TAG });
   return [...args, ...terminalFlags(parsed, call, driver.major)];
 }

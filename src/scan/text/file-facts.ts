@@ -2,7 +2,7 @@
 import { type AssemblerFiles, filesInAssembler, filesInC } from './assembler-text.ts';
 
 export interface Marks {
-  /** __DATE__, __TIME__ or __TIMESTAMP__ outside of comments. */
+  /** __DATE__, __TIME__ or __TIMESTAMP__ outside of comments, or a pragma that compares times of files. */
   readonly time: boolean;
   /** Files that assembler code in it includes; undefined: there are some we cannot name. */
   readonly assembler: AssemblerFiles;
@@ -13,6 +13,8 @@ export interface Marks {
 const NOTHING: Marks = { time: false, assembler: [], pragma: false };
 
 const TIME = /__(?:DATE|TIME|TIMESTAMP)__/;
+/** Warns where the file it names is newer. */
+const COMPARES_TIMES = /^[ \t]*#[ \t]*pragma[ \t]+GCC[ \t]+dependency\b/m;
 /** Comments and constants, roughly: enough to tell a mention from a use. */
 const COMMENT = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\*[\s\S]*?\*\/|\/\/.*/g;
 /** A definition with its continued lines. */
@@ -36,14 +38,15 @@ function withoutComments(text: string): string {
 /** @param assembler the file is assembler code, not C with assembler in it. */
 export function marksOf(bytes: Buffer, assembler: boolean): Marks {
   const time = bytes.includes('__TIME') || bytes.includes('__DATE__');
+  const dependency = bytes.includes('dependency');
   const pragma = bytes.includes('_Pragma') || bytes.includes('PRAGMA');
   const asm = assembler || bytes.includes('asm');
   const hinted = asm || HINTS.some((hint) => bytes.includes(hint));
-  if (!time && !pragma && !hinted) return NOTHING;
+  if (!time && !dependency && !pragma && !hinted) return NOTHING;
   const text = bytes.toString('latin1');
   const bare = withoutComments(text);
   return {
-    time: time && TIME.test(bare),
+    time: (time && TIME.test(bare)) || (dependency && COMPARES_TIMES.test(bare)),
     assembler: hinted ? filesFor(text, bare, assembler) : [],
     pragma: pragma && PRAGMA_WITH_EFFECT.test(bare.replace(DEFINE, '')),
   };

@@ -34,6 +34,24 @@ function argsText(planned: PlannedThunk): string {
     .join(' ');
 }
 
+const QUESTIONS: readonly (readonly [line: string, expected: readonly string[], output?: string])[] = [
+  ['-MM a.c -DX b.c', ['-MM a.c -DX', '-MM -DX b.c']],
+  ['-M -MP -MT t -MQ q a.c', ['-M -MP -MT t -MQ q a.c']],
+  ['-M -MFq.d a.c', ['-M -MF <out> a.c'], 'q.d'],
+  ['-M -c a.c -o q.d', ['-M -c a.c -o <out>'], 'q.d'],
+];
+
+for (const [line, expected, output] of QUESTIONS)
+  test(`gcc ${line} is one question a source`, async () => {
+    const { thunks, files, sync } = await plan(line);
+    assert.deepEqual(thunks.map(argsText), expected);
+    assert.deepEqual(
+      thunks.flatMap((each) => each.outputs.map((o) => o.path)),
+      output === undefined ? [] : [output],
+    );
+    assert.deepEqual([files, sync, thunks[0]!.inputs.slice(0, 1)], [[], true, ['a.c']]);
+  });
+
 const ARGS: readonly (readonly [line: string, expected: string])[] = [
   ['-O2 -c a.c', '-O2 -c a.c -o <out>'],
   ['-c a.c -o x', '-c a.c -o <out>'],
