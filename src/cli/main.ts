@@ -1,12 +1,14 @@
 // The command line. Options of ours stand before the wrapped command; everything behind it belongs to that command.
 import yargs from 'yargs';
+import { COMMANDS, isProgramName, nearestCommand, WRAPPED } from './command-names.ts';
 import { UntrustedPath } from '../base/trusted-path.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 import { type Flags, loadSettings, SETTINGS, trustDirectory } from '../settings/table.ts';
 import { VERSION } from '../settings/version.ts';
 
 const VALUED = new Set<string>(SETTINGS.map((s) => s.key));
-const WRAPPED = new Set(['make', 'gmake', 'ninja', 'build', 'infer', 'watch']);
+/** Settings that stand without a value. */
+const SWITCHES: ReadonlySet<string> = new Set(['json', 'quiet', 'preload', 'strict']);
 
 interface Split {
   readonly flags: Flags;
@@ -23,17 +25,18 @@ export function splitArguments(argv: readonly string[]): Split {
   const take = (words: readonly string[], at: number): number => {
     const m = /^--([a-z-]+)(?:=(.*))?$/s.exec(words[at]!);
     if (!m || !VALUED.has(m[1]!)) return 0;
-    const boolean = m[1] === 'json' || m[1] === 'quiet' || m[1] === 'preload' || m[1] === 'strict';
     if (m[2] !== undefined) {
       flags[m[1]!] = m[2];
       return 1;
     }
-    if (boolean) {
+    if (SWITCHES.has(m[1]!)) {
       flags[m[1]!] = '1';
       return 1;
     }
     const value = words[at + 1];
     if (value === undefined) throw new CliError(EXIT.usage, `--${m[1]} needs a value`, `gg --${m[1]}=VALUE`);
+    if (m[1] === 'jobs' && !/^[0-9]+$/.test(value))
+      throw new CliError(EXIT.usage, `--jobs needs a number, and "${value}" is none`, 'gg --jobs=N');
     flags[m[1]!] = value;
     return 2;
   };
@@ -49,9 +52,14 @@ export function splitArguments(argv: readonly string[]): Split {
       i++;
     } else break;
   }
+  // `gg -- COMMAND` and `gg PROGRAM ARGS` are `gg build -- ...`.
+  if (argv[i] === '--') return { flags, command: 'build', rest: argv.slice(i + 1) };
   const command = argv[i];
   const behind = argv.slice(i + 1);
-  if (command === undefined || !WRAPPED.has(command)) return { flags, command, rest: behind };
+  if (command === undefined || command.startsWith('-')) return { flags, command, rest: behind };
+  if (!COMMANDS.includes(command) && isProgramName(command, process.env['PATH']))
+    return { flags, command: 'build', rest: argv.slice(i) };
+  if (!WRAPPED.has(command)) return { flags, command, rest: ownRest(behind, take) };
   const rest: string[] = [];
   const own = command === 'make' || command === 'gmake' || command === 'ninja';
   for (let k = 0; k < behind.length; ) {
@@ -72,6 +80,21 @@ export function splitArguments(argv: readonly string[]): Split {
     } else k += n;
   }
   return { flags, command, rest };
+}
+
+/** What is left behind a command of ours when our options are taken out, up to a `--`. */
+function ownRest(
+  behind: readonly string[],
+  take: (words: readonly string[], at: number) => number,
+): readonly string[] {
+  const rest: string[] = [];
+  for (let k = 0; k < behind.length; ) {
+    if (behind[k] === '--') return [...rest, ...behind.slice(k)];
+    const n = take(behind, k);
+    if (n === 0) rest.push(behind[k++]!);
+    else k += n;
+  }
+  return rest;
 }
 
 async function wrapped(split: Split): Promise<number> {
@@ -310,7 +333,6 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     .completion('completion', 'print a completion script for the shell')
     .demandCommand(1, 'a command is needed')
     .strict()
-    .recommendCommands()
     .version(VERSION)
     .alias('h', 'help')
     .epilogue(
@@ -318,9 +340,9 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     )
     .exitProcess(false)
     .fail((message, error) => {
-      throw (
-        error ?? new CliError(EXIT.usage, message.replaceAll('\n', ' '), "'gg --help' lists the commands")
-      );
+      const unknown = /^Unknown (argument|command)s?: (.*)$/s.exec(message);
+      const text = unknown ? `${argv[0]}: ${unknown[2]}: not expected here` : message.replaceAll('\n', ' ');
+      throw error ?? new CliError(EXIT.usage, text, `'gg ${argv[0] ?? ''} --help' tells what is`);
     });
   await parser.parseAsync();
   return code;
@@ -329,6 +351,14 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
 async function main(argv: readonly string[]): Promise<number> {
   const split = splitArguments(argv);
   if (split.command !== undefined && WRAPPED.has(split.command)) return wrapped(split);
+  if (split.command !== undefined && !split.command.startsWith('-') && !COMMANDS.includes(split.command)) {
+    const near = nearestCommand(split.command);
+    throw new CliError(
+      EXIT.usage,
+      `${split.command}: no such command${near === undefined ? '' : `; ${near}?`}`,
+      `'gg --help' lists the commands; to run another program: gg build -- ${split.command}`,
+    );
+  }
   const rest = split.command === undefined ? [] : [split.command, ...split.rest];
   // --json may stand behind a command of ours too.
   const flags = { ...split.flags, ...(rest.includes('--json') ? { json: '1' } : {}) };

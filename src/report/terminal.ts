@@ -18,6 +18,8 @@ const GONE_SHOWN_MAX = 3;
 
 export interface ReporterOptions {
   readonly tty: boolean;
+  /** It can draw over a line: progress is shown. */
+  readonly redraws: boolean;
   readonly color: boolean;
   /** Each event as a JSON line to stderr in place of text. */
   readonly json: boolean;
@@ -60,7 +62,7 @@ export class TerminalReporter {
 
   /** From now on the terminal is ours: the build's own command is over. */
   showProgress(): void {
-    if (!this.#o.tty || this.#o.json || this.#o.quiet) return;
+    if (!this.#o.redraws || this.#o.json || this.#o.quiet) return;
     this.#timer = setInterval(() => this.#draw(), PROGRESS_MS);
     this.#timer.unref();
   }
@@ -118,7 +120,10 @@ export class TerminalReporter {
     else if (!this.#o.quiet) for (const note of notes) writeAll(2, Buffer.from(`gg: ${note}\n`));
     if (!this.#o.json && !this.#o.quiet && this.counts.gone > 0)
       writeAll(2, Buffer.from(`${renderGone(this.counts.gone, this.#gone)}\n`));
-    if (!this.#o.json && this.#o.tty && !this.#o.quiet)
+    // Nothing to do: the build tool has said it.
+    const calls = Object.values(bypasses).reduce((sum, n) => sum + n, 0);
+    const { ran, memoized, failed } = this.counts;
+    if (!this.#o.json && this.#o.tty && !this.#o.quiet && ran + memoized + failed + calls > 0)
       writeAll(2, Buffer.from(`${renderSummary(this.counts, bypasses, Date.now() - this.#startedMs)}\n`));
   }
 }

@@ -47,9 +47,10 @@ export function reporterFor(settings: Settings, stepOf?: StepOf): TerminalReport
   const color =
     settings.color === 'always' ||
     (settings.color === 'auto' && tty && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb');
-  const shown = tty && !settings.json && !settings.quiet;
+  const redraws = tty && process.env['TERM'] !== 'dumb';
+  const shown = redraws && !settings.json && !settings.quiet;
   const steps = stepOf && shown ? new StepProgress(stepOf) : undefined;
-  return new TerminalReporter({ tty, color, json: settings.json, quiet: settings.quiet, steps });
+  return new TerminalReporter({ tty, redraws, color, json: settings.json, quiet: settings.quiet, steps });
 }
 
 interface CommandEnd {

@@ -1,5 +1,6 @@
 // `gg force [PATH...]`, also as `gg finalize`.
 import { resolve } from 'node:path';
+import { tryLstatNs } from '../../base/stat.ts';
 import { placeholderAt } from '../../tree/placeholder-at.ts';
 import { connectOrStart } from '../../client/client.ts';
 import { EXIT } from '../../settings/exit.ts';
@@ -59,6 +60,9 @@ export async function force(options: ForceOptions): Promise<number> {
     reporter.line(`${finished.elsewhere} placeholders elsewhere; 'gg force --all' makes them real too`);
   }
   if (reporter.counts.failed > 0) return EXIT.failed;
+  const unknown = paths.filter((path) => tryLstatNs(path) === undefined);
+  for (const path of unknown) reporter.line(`${path}: not there, and nothing is pending under that name`);
+  if (unknown.length > 0) return EXIT.failed;
   const left = [...new Set([...finished.left, ...paths.filter((p) => placeholderAt(p) !== undefined)])];
   for (const path of left.slice(0, 10)) reporter.line(`${path}: still a placeholder`);
   return left.length > 0 ? EXIT.left : EXIT.ok;

@@ -20,7 +20,12 @@ import type { Settings } from '../../settings/table.ts';
 const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
-const mb = (n: number): string => `${(n / 1e6).toFixed(1)} MB`;
+/** As people read it; a limit of 20G is 20 GB, so these are powers of 1024. */
+const size = (bytes: number): string => {
+  const unit = bytes >= 1024 ** 3 ? 3 : bytes >= 1024 ** 2 ? 2 : 1;
+  const n = bytes / 1024 ** unit;
+  return `${n >= 10 || Number.isInteger(n) ? Math.round(n) : n.toFixed(1)} ${['KB', 'MB', 'GB'][unit - 1]}`;
+};
 const stateDirectory = (): string => runtimePaths(process.env, process.getuid?.() ?? 0).stateDir;
 
 export async function stop(): Promise<number> {
@@ -50,7 +55,7 @@ export async function gc(settings: Settings, from?: string): Promise<number> {
   journal.close();
   const result = collectGarbage(directory, settings.cacheSizeBytes, needed);
   print(
-    `removed ${result.removedFiles} files, ${mb(result.removedBytes)}; kept ${result.keptFiles} files, ${mb(result.keptBytes)} of at most ${mb(settings.cacheSizeBytes)}`,
+    `removed ${result.removedFiles} files, ${size(result.removedBytes)}; kept ${result.keptFiles} files, ${size(result.keptBytes)} of at most ${size(settings.cacheSizeBytes)}`,
   );
   return EXIT.ok;
 }
@@ -139,8 +144,8 @@ export async function doctor(settings: Settings): Promise<number> {
       run: () => {
         const fs = statfsSync(directory);
         const free = fs.bavail * fs.bsize;
-        if (free < 1e9) throw new Error(`${directory}: only ${mb(free)} free`);
-        return `${directory}, ${mb(free)} free, limit ${mb(settings.cacheSizeBytes)}`;
+        if (free < 1e9) throw new Error(`${directory}: only ${size(free)} free`);
+        return `${directory}, ${size(free)} free, limit ${size(settings.cacheSizeBytes)}`;
       },
       advice: 'free some space, or set GG_DIR to a larger place',
     },
