@@ -178,9 +178,9 @@ export function seesOurFiles(pid: number): boolean {
   try {
     const ours = [readlinkSync('/proc/self/ns/mnt'), readlinkSync('/proc/self/root')];
     return readlinkSync(`/proc/${pid}/ns/mnt`) === ours[0] && readlinkSync(`/proc/${pid}/root`) === ours[1];
-  } catch {
-    // It ended meanwhile, or the kernel tells nobody: then there is nothing to compare.
-    return true;
+  } catch (error) {
+    // Whoever may not be looked at is in a user namespace of its own. Else it ended meanwhile, and there is nothing to compare.
+    return (error as NodeJS.ErrnoException).code !== 'EACCES';
   }
 }
 

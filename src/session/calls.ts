@@ -35,7 +35,6 @@ import type { Journal } from '../tree/journal.ts';
 import { keepsFile, modeOf, unlinkOtherName, write, writeThrough } from '../tree/output-files.ts';
 import type { Scanned, SelfCheck } from './self-check.ts';
 import type { Session } from './session.ts';
-import { otherMounts } from '../caller/mount-namespace.ts';
 import { hasOtherStack } from '../caller/stack-limit.ts';
 import { absolute, placeholderAt } from '../tree/placeholder-at.ts';
 
@@ -131,8 +130,7 @@ export class Calls {
     const mode = request.env.get('GG_MODE') ?? 'defer';
     if (mode === 'off') return RUN;
     if (!request.utf8) return this.#bypass(request, session, bypass('not-utf8', request.tool, 'all'));
-    const unusual =
-      request.unusual || (hasOtherStack(request.stackKb) ? 'RLIMIT_STACK' : otherMounts(request.pid));
+    const unusual = request.unusual || (hasOtherStack(request.stackKb) ? 'RLIMIT_STACK' : '');
     if (unusual !== '')
       return this.#bypass(request, session, bypass('unusual-process', unusual, request.args));
     if (!seesOurFiles(request.pid))
