@@ -48,8 +48,55 @@ class Body {
 const EPIPE = 32;
 const NO_BYTES = Buffer.alloc(0);
 
-/** One spawner process; it ends with its children when this process does. */
+/** Spawners that are started anew within RESTART_WINDOW_MS: what kills more than that kills all. */
+const RESTARTS_MAX = 20;
+const RESTART_WINDOW_MS = 60_000;
+
+/** A spawner process, and another one when that has died: whoever kills it costs a build some runs and not its result. */
 export class Spawner implements ProcessRunner {
+  readonly #program: string;
+  #living: SpawnerProcess;
+  readonly #restartsMs: number[] = [];
+  #closed = false;
+
+  /** @param program absolute path of the compiled spawner. */
+  constructor(program: string) {
+    this.#program = program;
+    this.#living = new SpawnerProcess(program);
+  }
+
+  #current(): SpawnerProcess {
+    if (!this.#living.ended || this.#closed) return this.#living;
+    const now = Date.now();
+    while (this.#restartsMs.length > 0 && now - this.#restartsMs[0]! > RESTART_WINDOW_MS)
+      this.#restartsMs.shift();
+    if (this.#restartsMs.length >= RESTARTS_MAX) return this.#living;
+    this.#restartsMs.push(now);
+    this.#living = new SpawnerProcess(this.#program);
+    return this.#living;
+  }
+
+  async run(request: RunRequest, signal?: AbortSignal): Promise<RunResult> {
+    const process = this.#current();
+    const result = await process.run(request, signal);
+    // A run's outputs are files of ours until it has ended well: what the spawner took along with it can run again.
+    if (!process.ended || result.startErrno !== EPIPE || signal?.aborted || this.#closed) return result;
+    return this.#current().run(request, signal);
+  }
+
+  /** @returns errno, 0 when the file is in place. A negative mtime: leave it to the clock. */
+  place(request: PlaceRequest): Promise<number> {
+    return this.#current().place(request);
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.#living.close();
+  }
+}
+
+/** One spawner process; it ends with its children when this process does. */
+class SpawnerProcess {
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, (body: Buffer | undefined) => void>();
   #held: Buffer[] = [];
@@ -57,7 +104,6 @@ export class Spawner implements ProcessRunner {
   #nextId = 1;
   #ended = false;
 
-  /** @param program absolute path of the compiled spawner. */
   constructor(program: string) {
     this.#process = spawn(program, [], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
     this.#process.stdout!.on('data', (chunk: Buffer) => this.#receive(chunk));
@@ -69,6 +115,10 @@ export class Spawner implements ProcessRunner {
     this.#process.on('exit', end);
     this.#process.on('error', end);
     this.#process.stdin!.on('error', end);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 
   #receive(chunk: Buffer): void {
@@ -146,7 +196,6 @@ export class Spawner implements ProcessRunner {
     };
   }
 
-  /** @returns errno, 0 when the file is in place. A negative mtime: leave it to the clock. */
   async place(request: PlaceRequest): Promise<number> {
     const keep = request.mtimeNs < 0n;
     const flags = (request.sameInode ? PLACE_FLAG.SAME_INODE : 0) | (keep ? PLACE_FLAG.KEEP_MTIME : 0);

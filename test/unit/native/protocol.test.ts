@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -209,4 +209,23 @@ test('the shim starts the server with the flags that are written down', () => {
   const shim = readFileSync(new URL('../../../wrappers/shim.c', import.meta.url), 'utf8');
   const given = /char \*argv\[\] = \{text, (.*), script,/.exec(shim)?.[1];
   assert.equal(given, SERVER_NODE_FLAGS.map((flag) => `"${flag}"`).join(', '));
+});
+
+test('a spawner that is killed is started anew, and what it was running runs again', async () => {
+  const spawner = new Spawner(compile('spawner.c', 'gg-spawner'));
+  const marks = join(root, 'marks');
+  const pidOf = (): number =>
+    Number(spawnSync('pgrep', ['-P', String(process.pid), '-x', 'gg-spawner']).stdout.toString().trim());
+  const request = (script: string) => ({ file: '/bin/sh', argv: ['sh', '-c', script], cwd: root, env: [] });
+  const running = spawner.run(request(`echo begun >>${marks}; sleep 0.5; exit 7`));
+  while (!existsSync(marks)) await new Promise((resolve) => setTimeout(resolve, 10));
+  const first = pidOf();
+  process.kill(first, 'SIGKILL');
+  assert.equal((await running).exitCode, 7);
+  assert.equal(readFileSync(marks, 'utf8'), 'begun\nbegun\n');
+  assert.notEqual(pidOf(), first);
+  process.kill(pidOf(), 'SIGKILL');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal((await spawner.run(request('exit 3'))).exitCode, 3);
+  await spawner.close();
 });
