@@ -215,7 +215,11 @@ test('a spawner that is killed is started anew, and what it was running runs aga
   const spawner = new Spawner(compile('spawner.c', 'gg-spawner'));
   const marks = join(root, 'marks');
   const pidOf = (): number =>
-    Number(spawnSync('pgrep', ['-P', String(process.pid), '-x', 'gg-spawner']).stdout.toString().trim());
+    Number(
+      spawnSync('pgrep', ['-P', String(process.pid), '-x', 'gg-spawner'])
+        .stdout.toString()
+        .trim(),
+    );
   const request = (script: string) => ({ file: '/bin/sh', argv: ['sh', '-c', script], cwd: root, env: [] });
   const running = spawner.run(request(`echo begun >>${marks}; sleep 0.5; exit 7`));
   while (!existsSync(marks)) await new Promise((resolve) => setTimeout(resolve, 10));
