@@ -1,7 +1,7 @@
 // The journal of outstanding placeholders: what `gg force` must find again after anything was killed.
 //
 // Format (version 1): a file of lines "CHECK JSON\n", CHECK: first 16 hex digits of the JSON's SHA-256. A line that does
-// not add up (torn by a kill or a full disk) is passed over. Records:
+// not add up (torn by a kill or a full disk), or says what this version does not know, is passed over. Records:
 //   {"t":"p","path","ref","project","sides"}  a placeholder for `ref` is about to be written at `path`
 //   {"t":"d","path"}                  nothing of ours is at `path` any more
 //   {"t":"m", as "p"}                 a placeholder is about to be moved to `path`; a "p" follows when it was
@@ -14,7 +14,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Placement } from '../ir/placement.ts';
-import { baseName, type ObjectName, type ObjectRef } from '../ir/name.ts';
+import { baseName, type ObjectName, type ObjectRef, parseRef } from '../ir/name.ts';
 import { tryStat } from '../base/stat.ts';
 import { placeholderAt } from './placeholder-at.ts';
 
@@ -61,7 +61,47 @@ function decode(line: string): JournalRecord | undefined {
   const json = line.slice(17);
   if (line[16] !== ' ' || createHash('sha256').update(json).digest('hex').slice(0, 16) !== line.slice(0, 16))
     return undefined;
-  return JSON.parse(json) as JournalRecord;
+  try {
+    const value: unknown = JSON.parse(json);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether this version knows what it says. A later one may have left other records and names of other forms. */
+function isRecord(value: unknown): value is JournalRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const record = value as Record<string, unknown>;
+  const text = (key: string): boolean => typeof record[key] === 'string';
+  switch (record['t']) {
+    case 'p':
+    case 'm':
+      return (
+        text('path') &&
+        text('project') &&
+        text('ref') &&
+        parseRef(record['ref'] as string)?.type === 'T' &&
+        Array.isArray(record['sides']) &&
+        record['sides'].every((side) => typeof side === 'string')
+      );
+    case 'd':
+    case 'n':
+      return text('path');
+    case 'o':
+      return text('project') && typeof record['ms'] === 'number';
+    case 'c':
+      return text('project');
+    case 'x':
+      return (
+        text('thunk') &&
+        parseRef(record['thunk'] as string)?.type === 'T' &&
+        typeof record['place'] === 'object' &&
+        record['place'] !== null
+      );
+    default:
+      return false;
+  }
 }
 
 function outstandingOf({ path, ref, project, sides, watched }: Outstanding): Outstanding {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -156,4 +157,28 @@ test('a placeholder that was about to be moved when the writer was killed: promi
   assert.deepEqual([again.at(at(2)), again.at(at(3))], [undefined, undefined]);
   assert.equal(again.size, 4);
   assert.equal(new Journal(file).size, 4);
+});
+
+test('records of a later version, and what is no record, are passed over', () => {
+  const file = join(root, 'later');
+  const j = new Journal(file);
+  promise(j, 1);
+  const bad: unknown[] = [
+    { t: 'q', future: 1 },
+    { t: 'p', path: '/w/2.o', ref: 'X99', project: '/w', sides: [] },
+    { t: 'p', path: '/w/3.o', ref: outputRef(thunk(3), 'o'), project: '/w', sides: [7] },
+    { t: 'x', thunk: 'T1', place },
+    { t: 'x', thunk: thunk(4), place: null },
+    { t: 'd', path: ['/w/1.o'] },
+    null,
+    7,
+    'p',
+  ];
+  for (const record of bad) {
+    const json = JSON.stringify(record);
+    appendFileSync(file, `${createHash('sha256').update(json).digest('hex').slice(0, 16)} ${json}\n`);
+  }
+  const again = new Journal(file);
+  assert.equal(again.size, 1);
+  assert.deepEqual(again.pathsOf(thunk(1)), ['/w/1.o']);
 });
