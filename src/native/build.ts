@@ -145,7 +145,8 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
   if (ownDirectory(parent, uid))
     for (const name of readdirSync(parent)) rmSync(join(parent, name), { recursive: true, force: true });
   const server = `${options.nodePath}\n${options.serverScript}\n`;
-  if (!existsSync(join(directory, 'bin'))) {
+  if (!isWhole(directory)) {
+    rmSync(directory, { recursive: true, force: true });
     const temporary = mkdtempSync(join(parent, '.build-'));
     try {
       for (const program of programs) compile(compiler, program, options.sources, temporary);
@@ -153,21 +154,47 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
       mkdirSync(join(temporary, 'bin'));
       for (const name of tools) linkSync(join(temporary, 'gg-shim'), join(temporary, 'bin', name));
       writeFileSync(join(temporary, 'server'), server);
+      writeFileSync(join(temporary, SIZES), JSON.stringify(sizesIn(temporary)));
       try {
         renameSync(temporary, directory);
       } catch (error) {
-        if (!existsSync(join(directory, 'bin'))) throw error;
+        if (!isWhole(directory)) throw error;
       }
     } finally {
       rmSync(temporary, { recursive: true, force: true });
     }
   }
   const file = join(directory, 'server');
-  if (readFileSync(file, 'utf8') !== server) replace(file, server);
+  if (!tryStat(file)?.isFile() || readFileSync(file, 'utf8') !== server) replace(file, server);
   const current = join(parent, 'current');
   if (!existsSync(current) || readFileSync(current, 'utf8') !== `${directory}\n`)
     replace(current, `${directory}\n`);
   return { directory };
+}
+
+/** Sizes of the programs as they were compiled: a full disk or a power cut may have left less of one. */
+const SIZES = 'sizes.json';
+
+/** Bytes by name; the text that says how the server is started may change. */
+function sizesIn(directory: string): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  for (const name of readdirSync(directory)) {
+    const stat = tryStat(join(directory, name));
+    if (stat?.isFile() && name !== 'server' && name !== SIZES) sizes[name] = stat.size;
+  }
+  return sizes;
+}
+
+function isWhole(directory: string): boolean {
+  try {
+    const sizes = JSON.parse(readFileSync(join(directory, SIZES), 'utf8')) as Record<string, number>;
+    return (
+      existsSync(join(directory, 'bin')) &&
+      Object.entries(sizes).every(([name, size]) => tryStat(join(directory, name))?.size === size)
+    );
+  } catch {
+    return false;
+  }
 }
 
 function replace(file: string, text: string): void {
