@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { Rig } from './rig.ts';
 
 const rig = new Rig();
+rig.env['GG_MODE'] = 'auto';
 after(() => rig.close());
 const missing = (tool: string): string | false =>
   spawnSync(tool, ['--version']).error ? `${tool} is not installed` : false;
