@@ -146,7 +146,6 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
     for (const name of readdirSync(parent)) rmSync(join(parent, name), { recursive: true, force: true });
   const server = `${options.nodePath}\n${options.serverScript}\n`;
   if (!isWhole(directory)) {
-    rmSync(directory, { recursive: true, force: true });
     const temporary = mkdtempSync(join(parent, '.build-'));
     try {
       for (const program of programs) compile(compiler, program, options.sources, temporary);
@@ -155,11 +154,7 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
       for (const name of tools) linkSync(join(temporary, 'gg-shim'), join(temporary, 'bin', name));
       writeFileSync(join(temporary, 'server'), server);
       writeFileSync(join(temporary, SIZES), JSON.stringify(sizesIn(temporary)));
-      try {
-        renameSync(temporary, directory);
-      } catch (error) {
-        if (!isWhole(directory)) throw error;
-      }
+      putInPlace(temporary, directory);
     } finally {
       rmSync(temporary, { recursive: true, force: true });
     }
@@ -170,6 +165,25 @@ export function ensureNative(options: NativeOptions): NativeDirectory {
   if (!existsSync(current) || readFileSync(current, 'utf8') !== `${directory}\n`)
     replace(current, `${directory}\n`);
   return { directory };
+}
+
+/** Another builder may have been first: what is whole stays. What is damaged is moved aside in one step, so that nobody's good programs go. */
+function putInPlace(built: string, directory: string): void {
+  try {
+    renameSync(built, directory);
+  } catch (error) {
+    if (isWhole(directory)) return;
+    const damaged = `${built}.damaged`;
+    try {
+      renameSync(directory, damaged);
+      // Between the look and the move another builder may have mended it.
+      renameSync(isWhole(damaged) ? damaged : built, directory);
+    } catch {
+      if (!isWhole(directory)) throw error;
+    } finally {
+      rmSync(damaged, { recursive: true, force: true });
+    }
+  }
 }
 
 /** Sizes of the programs as they were compiled: a full disk or a power cut may have left less of one. */
