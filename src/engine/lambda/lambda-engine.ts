@@ -20,6 +20,7 @@ import {
 } from './toolchains.ts';
 import { failed } from '../local/local.ts';
 import type { Ramp } from '../cloud/ramp.ts';
+import { bump, Home, type HomeCounts } from '../cloud/home.ts';
 import type { RemoteHealth } from '../cloud/health.ts';
 import type { Uploads } from '../cloud/uploads.ts';
 
@@ -67,27 +68,19 @@ const BACKOFF_BASE_MS = 100;
 const BACKOFF_MS_MAX = 8000;
 /** Inputs that travel with a request, of the 6 MB a request may be; base64 takes a third more. */
 const INLINE_INPUT_BYTES_MAX = 1024 * 1024;
-export interface LambdaCounts {
+
+export interface LambdaCounts extends HomeCounts {
   /** Results used. */
   done: number;
   /** Of these in a request with others. */
   chained: number;
   /** Invocations again, by what ended the one before. */
   readonly retries: Map<string, number>;
-  /** Thunks that ran here instead, by why. */
-  readonly local: Map<string, number>;
-  /** Exits other than 0 that the local engine confirmed; the others it did not. */
-  confirmed: number;
-  disagreed: number;
   coldStarts: number;
   warmBlobs: number;
   fetchedBlobs: number;
   workerMemoryBytesMax: number;
 }
-
-const bump = (counts: Map<string, number>, key: string): void => {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
-};
 
 /** Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ */
 export function backoffMs(failures: number): number {
@@ -124,12 +117,15 @@ export class LambdaEngine implements Engine {
     workerMemoryBytesMax: 0,
   };
   readonly #o: LambdaEngineOptions;
+  readonly #home: Home;
   readonly #idPrefix = randomBytes(6).toString('hex');
   readonly #toolchains: LambdaToolchains;
   #serial = 0;
 
   constructor(options: LambdaEngineOptions) {
     this.#o = options;
+    const { local, strict, problem } = options;
+    this.#home = new Home({ local, strict, problem, cloud: 'Lambda', counts: this.counts });
     this.#toolchains = new LambdaToolchains(options.toolchain, options.uploads);
     this.slots = options.inFlightMax;
   }
@@ -142,7 +138,7 @@ export class LambdaEngine implements Engine {
     const { signal } = options;
     const { health } = this.#o;
     const before = health.down();
-    if (before) return this.#atHome(job, signal, before.reason, before.detail);
+    if (before) return this.#home.instead(job, signal, before.reason, before.detail);
     const ending = AbortSignal.any([signal, health.signal]);
     let size = this.#o.functionOf[classOf(job)];
     let attempts = 0;
@@ -154,7 +150,7 @@ export class LambdaEngine implements Engine {
       if (signal.aborted) return failed('cancelled', 'taken back');
       const down = health.down();
       if (down && tried.kind !== 'over' && tried.kind !== 'confirm')
-        return this.#atHome(job, signal, down.reason, down.detail);
+        return this.#home.instead(job, signal, down.reason, down.detail);
       // Whatever went wrong in company is not to go wrong twice: what did not run at all keeps its followers.
       if (tried.kind === 'again' || tried.kind === 'alone') followers = [];
       let delayMs: number;
@@ -162,14 +158,14 @@ export class LambdaEngine implements Engine {
         case 'over':
           return tried.outcome;
         case 'local':
-          return this.#atHome(job, signal, tried.why, tried.detail);
+          return this.#home.instead(job, signal, tried.why, tried.detail);
         case 'confirm':
-          return this.#confirm(job, signal, tried.exitCode);
+          return this.#home.confirm(job, signal, tried.exitCode);
         case 'again':
           bump(this.counts.retries, tried.why);
           if (tried.bigger) {
             if (size + 1 >= this.#o.functions.length)
-              return this.#atHome(
+              return this.#home.instead(
                 job,
                 signal,
                 tried.why,
@@ -178,7 +174,7 @@ export class LambdaEngine implements Engine {
             size++;
           }
           if (++attempts >= ATTEMPTS_MAX)
-            return this.#atHome(job, signal, tried.why, `${attempts} invocations came to no end`);
+            return this.#home.instead(job, signal, tried.why, `${attempts} invocations came to no end`);
           delayMs = backoffMs(attempts - 1);
           break;
         case 'alone':
@@ -186,7 +182,7 @@ export class LambdaEngine implements Engine {
         case 'throttled':
           bump(this.counts.retries, 'throttled');
           if (++throttles >= THROTTLES_MAX)
-            return this.#atHome(job, signal, 'throttled', `${throttles} times in a row`);
+            return this.#home.instead(job, signal, 'throttled', `${throttles} times in a row`);
           delayMs = Math.max(tried.afterMs ?? 0, backoffMs(throttles));
           break;
         case 'outage':
@@ -197,27 +193,6 @@ export class LambdaEngine implements Engine {
       await sleep(delayMs, undefined, { signal: ending }).catch(() => {});
       if (signal.aborted) return failed('cancelled', 'taken back');
     }
-  }
-
-  async #atHome(job: ForceJob, signal: AbortSignal, why: string, detail: string): Promise<RunOutcome> {
-    bump(this.counts.local, why);
-    if (this.#o.strict) return failed('invoke-error', `${why}: ${detail}; --strict forbids to run it here`);
-    return this.#o.local.run(job, { signal });
-  }
-
-  async #confirm(job: ForceJob, signal: AbortSignal, exitCode: number): Promise<RunOutcome> {
-    const here = await this.#o.local.run(job, { signal });
-    if (here.kind === 'done' && here.exitCode !== 0) this.counts.confirmed++;
-    else if (here.kind === 'done') {
-      this.counts.disagreed++;
-      this.#o.problem(
-        'remote-disagrees',
-        job.placement.label,
-        `exited with ${exitCode} on Lambda and with 0 here; the result from here is used`,
-        "'gg toolchain' lists what workers get of the compiler",
-      );
-    }
-    return here;
   }
 
   /** The followers that can go along, in order. */
@@ -243,9 +218,7 @@ export class LambdaEngine implements Engine {
       return { kind: 'local', why: 'toolchain', detail: (error as Error).message };
     }
     if ('localOnly' in toolchain) {
-      // By its nature, not for want of the cloud: also with --strict.
-      bump(this.counts.local, toolchain.localOnly);
-      return { kind: 'over', outcome: await this.#o.local.run(job, { signal }) };
+      return { kind: 'over', outcome: await this.#home.always(job, signal, toolchain.localOnly) };
     }
     const chain: Chain = {
       id: `${this.#idPrefix}-${this.#serial++}`,

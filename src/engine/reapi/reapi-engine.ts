@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { isValue, nameValue, type ObjectName } from '../../ir/name.ts';
+import { isValue, type ObjectName } from '../../ir/name.ts';
 import { backoffMs, type BlobId, Cas, digestOf, idOf, isTransient, LostBlobError } from '../../reapi/cas.ts';
 import { type CallOptions, type Channel, CODE, ReapiError } from '../../reapi/channel.ts';
 import {
@@ -17,6 +17,7 @@ import { badLog, beyondPart, undeclaredMisses } from '../../worker/run/checks.ts
 import { Refused } from '../../worker/run/layout.ts';
 import { parseLog, type VrootLog } from '../../wire/vroot-log.ts';
 import { tryStat } from '../../base/stat.ts';
+import { bump, Home, type HomeCounts } from '../cloud/home.ts';
 import type { RemoteHealth } from '../cloud/health.ts';
 import type { Engine, ForceJob, OutputValue, RunDone, RunOutcome } from '../engine.ts';
 import { failed } from '../local/local.ts';
@@ -28,6 +29,7 @@ import {
   LOG_OUTPUT,
   type ReapiToolchain,
   type Starter,
+  valueId,
 } from './action.ts';
 import { type Executed, execute } from './execution.ts';
 import { InputRootError } from './input-root.ts';
@@ -58,16 +60,11 @@ export interface ReapiEngineOptions {
   readonly version: string;
 }
 
-export interface ReapiCounts {
+export interface ReapiCounts extends HomeCounts {
   /** Results used; those that the server had already among them. */
   done: number;
   cached: number;
   readonly retries: Map<string, number>;
-  /** Thunks that ran here instead, by why. */
-  readonly local: Map<string, number>;
-  /** Exits other than 0 that the local engine confirmed; the others it did not. */
-  confirmed: number;
-  disagreed: number;
 }
 
 const ATTEMPTS_MAX = 5;
@@ -79,10 +76,8 @@ const MISSES_MAX = 50;
 const METADATA = 'build.bazel.remote.execution.v2.requestmetadata-bin';
 /** An answer's log: 12 kB are usual, the log itself ends at 8 MB. */
 const LOG_BYTES_MAX = 9 * 1024 * 1024;
-
-const bump = (counts: Map<string, number>, key: string): void => {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
-};
+/** Of one action, log included: they pass through our memory. Larger programs are linked here. */
+const OUTPUT_BYTES_MAX = 1024 * 1024 * 1024;
 
 type Try =
   | { readonly kind: 'over'; readonly outcome: RunOutcome }
@@ -106,12 +101,15 @@ export class ReapiEngine implements Engine {
     disagreed: 0,
   };
   readonly #o: ReapiEngineOptions;
+  readonly #home: Home;
   readonly #actions = new Actions();
   readonly #invocation = randomUUID();
   #missesInARow = 0;
 
   constructor(options: ReapiEngineOptions) {
     this.#o = options;
+    const { local, strict, problem } = options;
+    this.#home = new Home({ local, strict, problem, cloud: 'the cluster', counts: this.counts });
     this.slots = options.inFlightMax;
     this.cas = new Cas({ channel: options.channel, instance: options.instance });
   }
@@ -119,7 +117,7 @@ export class ReapiEngine implements Engine {
   async run(job: ForceJob, { signal }: { readonly signal: AbortSignal }): Promise<RunOutcome> {
     const { health } = this.#o;
     const before = health.down();
-    if (before) return this.#atHome(job, signal, before.reason, before.detail);
+    if (before) return this.#home.instead(job, signal, before.reason, before.detail);
     const ending = AbortSignal.any([signal, health.signal]);
     let attempts = 0;
     let outages = 0;
@@ -130,20 +128,20 @@ export class ReapiEngine implements Engine {
       if (signal.aborted) return failed('cancelled', 'taken back');
       const down = health.down();
       if (down && tried.kind !== 'over' && tried.kind !== 'confirm')
-        return this.#atHome(job, signal, down.reason, down.detail);
+        return this.#home.instead(job, signal, down.reason, down.detail);
       switch (tried.kind) {
         case 'over':
           return tried.outcome;
         case 'local':
-          return this.#atHome(job, signal, tried.why, tried.detail);
+          return this.#home.instead(job, signal, tried.why, tried.detail);
         case 'confirm':
-          return this.#confirm(job, signal, tried.exitCode);
+          return this.#home.confirm(job, signal, tried.exitCode);
         case 'again':
           bump(this.counts.retries, tried.why);
           if (tried.fresh) fresh = true;
           if (tried.whole) fit = 'whole';
           if (++attempts >= ATTEMPTS_MAX)
-            return this.#atHome(job, signal, tried.why, `${attempts} attempts came to no end`);
+            return this.#home.instead(job, signal, tried.why, `${attempts} attempts came to no end`);
           await sleep(backoffMs(attempts - 1), undefined, { signal: ending }).catch(() => {});
           break;
         case 'outage':
@@ -153,27 +151,6 @@ export class ReapiEngine implements Engine {
       }
       if (signal.aborted) return failed('cancelled', 'taken back');
     }
-  }
-
-  async #atHome(job: ForceJob, signal: AbortSignal, why: string, detail: string): Promise<RunOutcome> {
-    bump(this.counts.local, why);
-    if (this.#o.strict) return failed('invoke-error', `${why}: ${detail}; --strict forbids to run it here`);
-    return this.#o.local.run(job, { signal });
-  }
-
-  async #confirm(job: ForceJob, signal: AbortSignal, exitCode: number): Promise<RunOutcome> {
-    const here = await this.#o.local.run(job, { signal });
-    if (here.kind === 'done' && here.exitCode !== 0) this.counts.confirmed++;
-    else if (here.kind === 'done') {
-      this.counts.disagreed++;
-      this.#o.problem(
-        'remote-disagrees',
-        job.placement.label,
-        `exited with ${exitCode} on the cluster and with 0 here; the result from here is used`,
-        "'gg toolchain' lists what workers get of the compiler",
-      );
-    }
-    return here;
   }
 
   async #try(job: ForceJob, fit: 'part' | 'whole', fresh: boolean, signal: AbortSignal): Promise<Try> {
@@ -272,6 +249,9 @@ export class ReapiEngine implements Engine {
     }
     if (byPath.size !== paths.length || result.outputDirectories.length > 0)
       return { kind: 'local', why: 'refused', detail: 'outputs that the action does not declare' };
+    const sizeBytes = wanted.reduce((sum, id) => sum + id.sizeBytes, 0);
+    if (sizeBytes > OUTPUT_BYTES_MAX)
+      return { kind: 'local', why: 'large-outputs', detail: `${sizeBytes} bytes` };
     if (wanted[0]!.sizeBytes > LOG_BYTES_MAX)
       return { kind: 'local', why: 'refused', detail: 'a log that is longer than a log can be' };
     const streams = [
@@ -312,11 +292,8 @@ export class ReapiEngine implements Engine {
   }
 
   #kept(bytes: Buffer): ObjectName {
-    const { store } = this.#o;
-    const name = nameValue(bytes);
-    const { hash, sizeBytes } = { hash: name.slice(1, 65), sizeBytes: bytes.length };
-    store.put(bytes, 'V');
-    this.cas.noteStored({ hash, sizeBytes });
+    const name = this.#o.store.put(bytes, 'V');
+    this.cas.noteStored(valueId(name));
     return name;
   }
 
@@ -356,6 +333,9 @@ export class ReapiEngine implements Engine {
         // Missing blobs have many faces: ask for all of them once more.
         this.cas.forget([...action.blobs()].map((b) => b.id));
         return { kind: 'again', why: 'missing-blob' };
+      case CODE.invalidArgument:
+        // This action is refused; others may pass.
+        return { kind: 'local', why: 'refused-by-server', detail: error.message };
       case CODE.resourceExhausted:
         return { kind: 'again', why: 'overloaded' };
       case CODE.deadlineExceeded:
