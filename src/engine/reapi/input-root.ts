@@ -2,6 +2,7 @@
 // once, and each thunk's tree lies over it. Names are resolved here, symlinks and ".." included, as on our own workers (worker/run/root.ts).
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { LaidOut } from '../../worker/run/checks.ts';
+import { HOPS_MAX, linkText, pathParts } from '../../worker/run/link-text.ts';
 import { type BlobId, blobId, digestOf } from '../../reapi/cas.ts';
 import {
   DirectoryNodeSchema,
@@ -9,10 +10,6 @@ import {
   FileNodeSchema,
   SymlinkNodeSchema,
 } from '../../reapi/generated/build/bazel/remote/execution/v2/remote_execution_pb.ts';
-
-/** What the text of an absolute symlink starts with below a root; wrappers/vroot.c reads it back. */
-const ABSOLUTE_MARK = '././';
-const HOPS_MAX = 40;
 
 export class InputRootError extends Error {
   override readonly name = 'InputRootError';
@@ -39,8 +36,6 @@ interface Node {
   encoded: EncodedDirectory | undefined;
 }
 
-const parts = (path: string): string[] => path.split('/').filter((p) => p !== '' && p !== '.');
-
 const newNode = (owner: InputRoot): Node => ({
   owner,
   files: new Map(),
@@ -59,7 +54,7 @@ export class InputRoot implements LaidOut {
 
   /** The canonical parts of a name; the last part's symlink is followed too. */
   #resolve(path: string): string[] {
-    const rest = parts(path);
+    const rest = pathParts(path);
     const at: string[] = [];
     let hops = 0;
     while (rest.length > 0) {
@@ -74,7 +69,7 @@ export class InputRoot implements LaidOut {
         continue;
       }
       if (++hops > HOPS_MAX) throw new InputRootError(`${path}: too many symlinks`);
-      rest.unshift(...parts(link.target));
+      rest.unshift(...pathParts(link.target));
       if (link.target.startsWith('/')) at.length = 0;
     }
     return at;
@@ -123,16 +118,9 @@ export class InputRoot implements LaidOut {
 
   /** `path` is canonical but for its last part. */
   link(path: string, target: string): void {
-    const name = parts(path).at(-1)!;
+    const name = pathParts(path).at(-1)!;
     const at = this.#resolve(path.slice(0, path.lastIndexOf('/')) || '/');
-    const up = '../'.repeat(at.length);
-    const climbs = target.split('/').filter((p) => p === '..').length;
-    const text = target.startsWith('/')
-      ? `${ABSOLUTE_MARK}${up}${target.slice(1)}`
-      : climbs > at.length
-        ? `${up}${parts(target).slice(climbs).join('/')}`
-        : target;
-    this.#own(at).links.set(name, { target, text });
+    this.#own(at).links.set(name, { target, text: linkText(target, at.length) });
   }
 
   /** @throws InputRootError when something else is there */

@@ -19,16 +19,12 @@ import {
 } from 'node:fs';
 import type { ObjectName } from '../../ir/name.ts';
 import { BLOB_MTIME_S } from '../blobs/blob-cache.ts';
-
-/** What the text of an absolute symlink starts with below a root; wrappers/vroot.c reads it back. */
-const ABSOLUTE_MARK = '././';
-const HOPS_MAX = 40;
+import { HOPS_MAX, linkText, pathParts } from './link-text.ts';
 
 export class RootError extends Error {
   override readonly name = 'RootError';
 }
 
-const parts = (path: string): string[] => path.split('/').filter((p) => p !== '' && p !== '.');
 const parent = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
 export class Root {
@@ -48,7 +44,7 @@ export class Root {
 
   /** @returns the canonical name; the last part's symlink is followed too. `make`: what leads there is made */
   #resolve(path: string, make = true): string {
-    const rest = parts(path);
+    const rest = pathParts(path);
     let at = '';
     let hops = 0;
     while (rest.length > 0) {
@@ -61,7 +57,7 @@ export class Root {
       const target = this.#links.get(next);
       if (target !== undefined) {
         if (++hops > HOPS_MAX) throw new RootError(`${path}: too many symlinks`);
-        rest.unshift(...parts(target));
+        rest.unshift(...pathParts(target));
         if (target.startsWith('/')) at = '';
         continue;
       }
@@ -84,18 +80,10 @@ export class Root {
 
   /** `path` is canonical but for its last part. */
   link(path: string, target: string): void {
-    const at = `${this.#resolve(parent(path) || '/')}/${parts(path).at(-1)}`;
+    const at = `${this.#resolve(parent(path) || '/')}/${pathParts(path).at(-1)}`;
     this.#make(parent(at));
     if (this.#links.get(at) === target) return;
-    const depth = parts(parent(at)).length;
-    const up = '../'.repeat(depth);
-    const climbs = target.split('/').filter((p) => p === '..').length;
-    const text = target.startsWith('/')
-      ? `${ABSOLUTE_MARK}${up}${target.slice(1)}`
-      : climbs > depth
-        ? `${up}${parts(target).slice(climbs).join('/')}`
-        : target;
-    symlinkSync(text, this.path + at);
+    symlinkSync(linkText(target, pathParts(parent(at)).length), this.path + at);
     this.#links.set(at, target);
   }
 
