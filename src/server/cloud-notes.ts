@@ -1,6 +1,7 @@
 // What a cloud engine did, in lines for the end of a build.
 import type { LambdaEngine } from '../engine/lambda/lambda-engine.ts';
 import type { TwinEngine } from '../engine/layers/racing.ts';
+import type { ReapiEngine } from '../engine/reapi/reapi-engine.ts';
 import type { SharedEngine } from '../engine/layers/shared.ts';
 
 function listed(counts: ReadonlyMap<string, number>): string {
@@ -38,3 +39,20 @@ export function sharedNotes(engine: SharedEngine): readonly string[] {
   ];
   return [`remote: ${[`${taken} results taken`, `${offered} added`, ...more.filter(Boolean)].join(', ')}`];
 }
+
+/** @param calls requests of all kinds. */
+export function reapiNotes(engine: ReapiEngine, calls: number, raced: number): readonly string[] {
+  const { counts, cas } = engine;
+  const lines = [
+    `reapi: ${counts.done} thunks, ${counts.cached} of them from the server's cache; ${calls} requests, ` +
+      `${cas.counters.uploadedBlobs} blobs of ${megabytes(cas.counters.uploadedBytes)} sent, ${megabytes(cas.counters.readBytes)} fetched`,
+  ];
+  if (counts.retries.size > 0) lines.push(`reapi: again after ${listed(counts.retries)}`);
+  if (counts.local.size > 0) lines.push(`reapi: run here: ${listed(counts.local)}`);
+  if (counts.confirmed + counts.disagreed > 0)
+    lines.push(`reapi: ${counts.confirmed} failures confirmed here, ${counts.disagreed} not`);
+  if (raced > 0) lines.push(`local: ${raced} thunks on idle cores`);
+  return lines;
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

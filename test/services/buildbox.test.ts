@@ -2,22 +2,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ran, Rig } from '../e2e/rig.ts';
+import { freePort } from '../support/free-port.ts';
 
 const PROGRAMS = process.env['GG_TEST_BUILDBOX'];
 const START_TRIES_MAX = 200;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
@@ -91,6 +84,19 @@ describe('buildbox-casd', {
     assert.match(ran.err, /reapi: 7 thunks, 7 of them from the server's cache/);
     assert.deepEqual(rig.shot(), plain);
     rig.sh('gg stop', { GG_DIR: other });
+  });
+
+  test('gg doctor talks to the server, and to no other cloud', async () => {
+    const ran = await rig.run(`gg doctor --engine=grpc://127.0.0.1:${port}`);
+    assert.equal(ran.code, 0, ran.out);
+    assert.match(
+      ran.out,
+      /ok {4}Remote Execution server: grpc:\/\/127\.0\.0\.1:\d+ answers in \d+ ms, API 2\./,
+    );
+    assert.doesNotMatch(ran.out, /region|lambda/i);
+    const none = await rig.run('gg doctor --engine=grpc://127.0.0.1:1');
+    assert.equal(none.code, 1);
+    assert.match(none.out, /FAIL {2}Remote Execution server: unreachable/);
   });
 
   test('a compile that fails says what it says plainly', async () => {

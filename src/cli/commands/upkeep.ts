@@ -104,12 +104,18 @@ interface Check {
   readonly advice: string;
 }
 
+/** What the engine needs beside this machine. */
+async function engineChecks(settings: Settings) {
+  if (settings.engine === 'local') return undefined;
+  if (settings.engine.startsWith('grpc')) return (await import('./doctor-reapi.ts')).reapiChecks(settings);
+  return (await import('./doctor-lambda.ts')).lambdaChecks(settings);
+}
+
 /** Checks everything a build needs, a line each. */
 export async function doctor(settings: Settings): Promise<number> {
   const directory = stateDirectory();
   let nativeDirectory = '';
-  const cloud =
-    settings.engine === 'local' ? undefined : (await import('./doctor-lambda.ts')).lambdaChecks(settings);
+  const cloud = await engineChecks(settings);
   const checks: Check[] = [
     {
       what: 'node',
