@@ -1,6 +1,4 @@
 // The commands of gg, and what to say to a word that is none.
-import { accessSync, constants, statSync } from 'node:fs';
-import { join } from 'node:path';
 
 /** Those that run a command of the user's: what stands behind it is that command's own. */
 export const WRAPPED: ReadonlySet<string> = new Set(['make', 'gmake', 'ninja', 'build', 'infer', 'watch']);
@@ -49,19 +47,4 @@ export function nearestCommand(word: string): string | undefined {
   return COMMANDS.map((name) => ({ name, far: distance(word, name) }))
     .filter(({ far }) => far <= DISTANCE_MAX && far < word.length / 2)
     .sort((x, y) => x.far - y.far)[0]?.name;
-}
-
-/** Whether a shell would find a program under this word. */
-export function isProgramName(word: string, searchPath = '/usr/local/bin:/usr/bin:/bin'): boolean {
-  const places = word.includes('/')
-    ? [word]
-    : searchPath.split(':').map((directory) => join(directory, word));
-  return places.some((place) => {
-    try {
-      accessSync(place, constants.X_OK);
-      return statSync(place).isFile();
-    } catch {
-      return false;
-    }
-  });
 }

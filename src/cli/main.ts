@@ -1,6 +1,7 @@
 // The command line. Options of ours stand before the wrapped command; everything behind it belongs to that command.
 import yargs from 'yargs';
-import { COMMANDS, isProgramName, nearestCommand, WRAPPED } from './command-names.ts';
+import { programOnPath } from '../base/program-on-path.ts';
+import { COMMANDS, nearestCommand, WRAPPED } from './command-names.ts';
 import { UntrustedPath } from '../base/trusted-path.ts';
 import { CliError, EXIT } from '../settings/exit.ts';
 import { type Flags, loadSettings, SETTINGS, trustDirectory } from '../settings/table.ts';
@@ -57,7 +58,7 @@ export function splitArguments(argv: readonly string[]): Split {
   const command = argv[i];
   const behind = argv.slice(i + 1);
   if (command === undefined || command.startsWith('-')) return { flags, command, rest: behind };
-  if (!COMMANDS.includes(command) && isProgramName(command, process.env['PATH']))
+  if (!COMMANDS.includes(command) && programOnPath(command, process.env['PATH']) !== undefined)
     return { flags, command: 'build', rest: argv.slice(i) };
   if (!WRAPPED.has(command)) return { flags, command, rest: ownRest(behind, take) };
   const rest: string[] = [];
@@ -280,15 +281,8 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
     .command(
       'doctor',
       'check what a build needs; with --engine lambda also the cloud, by one real invocation',
-      (y) =>
-        SETTINGS.reduce((all, { key, meaning }) => all.option(key, { type: 'string', describe: meaning }), y),
-      async (args) => {
-        const behind = SETTINGS.flatMap(({ key }) =>
-          args[key] === undefined ? [] : [[key, String(args[key])]],
-        );
-        const asked: Flags = { ...flags, ...Object.fromEntries(behind) };
-        code = await (await import('./commands/upkeep.ts')).doctor(loadSettings(asked, process.env));
-      },
+      (y) => y,
+      run(async () => (await import('./commands/upkeep.ts')).doctor(loadSettings(flags, process.env))),
     )
     .command(
       'deploy <TARGET>',
@@ -304,15 +298,11 @@ async function other(argv: readonly string[], flags: Flags): Promise<number> {
             default: false,
             describe: 'print a CloudFormation template instead',
           })
-          .option('zip', { type: 'string', describe: "write the worker's zip to this file instead" })
-          .option('remote', { type: 'string', describe: 's3://BUCKET' }),
+          .option('zip', { type: 'string', describe: "write the worker's zip to this file instead" }),
       async (args) => {
         const { deployLambda } = await import('./commands/deploy.ts');
         code = await deployLambda({
-          settings: loadSettings(
-            args.remote === undefined ? flags : { ...flags, remote: args.remote },
-            process.env,
-          ),
+          settings: loadSettings(flags, process.env),
           dryRun: args['dry-run'] as boolean,
           yes: args.yes,
           destroy: args.destroy,
@@ -359,13 +349,9 @@ async function main(argv: readonly string[]): Promise<number> {
       `'gg --help' lists the commands; to run another program: gg build -- ${split.command}`,
     );
   }
-  const rest = split.command === undefined ? [] : [split.command, ...split.rest];
-  // --json may stand behind a command of ours too.
-  const flags = { ...split.flags, ...(rest.includes('--json') ? { json: '1' } : {}) };
-  return other(
-    rest.filter((w) => w !== '--json'),
-    flags,
-  );
+  // `gg help COMMAND` is `gg COMMAND --help`.
+  if (split.command === 'help') return other([...split.rest, '--help'], split.flags);
+  return other(split.command === undefined ? [] : [split.command, ...split.rest], split.flags);
 }
 
 // A reader that has seen enough (head, a pager that is left) ends a command that only prints; a build goes on without words.

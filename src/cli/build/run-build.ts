@@ -5,6 +5,7 @@ import { availableParallelism, constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NINJA_LIBRARY, PRELOAD_LIBRARY } from '../../native/build.ts';
+import { programOnPath } from '../../base/program-on-path.ts';
 import { tryStat } from '../../base/stat.ts';
 import { loaderView } from '../../toolchain/elf.ts';
 import { fnv1a64, runtimePaths } from '../../wire/runtime-paths.ts';
@@ -116,9 +117,8 @@ async function runCommand(
 }
 
 /** Whether the preload library cannot be in a program: then what stands before it must be able to wait for placeholders in its place. */
-function isUnreachable(program: string, searchPath = '/usr/local/bin:/usr/bin:/bin'): boolean {
-  const places = program.includes('/') ? [program] : searchPath.split(':').map((d) => join(d, program));
-  const path = places.find((place) => tryStat(place)?.isFile());
+function isUnreachable(program: string, searchPath: string | undefined): boolean {
+  const path = programOnPath(program, searchPath);
   if (path === undefined) return false;
   try {
     const view = loaderView(path);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMMANDS, isProgramName, nearestCommand } from '../../../src/cli/command-names.ts';
+import { COMMANDS, nearestCommand } from '../../../src/cli/command-names.ts';
 
 test('a near word is offered, a far one is not', () => {
   assert.equal(nearestCommand('exlpain'), 'explain');
@@ -8,11 +8,4 @@ test('a near word is offered, a far one is not', () => {
   for (const far of ['cachexyz', 'frobnicate', 'x', 'go', 'gc1234'])
     assert.equal(nearestCommand(far), undefined, far);
   for (const name of COMMANDS) assert.equal(nearestCommand(name), name.length > 0 ? name : undefined);
-});
-
-test('a program is what a shell would find', () => {
-  assert.ok(isProgramName('sh') && isProgramName('/bin/sh'));
-  assert.ok(
-    !isProgramName('no-such-program') && !isProgramName('/etc/passwd') && !isProgramName('sh', '/etc'),
-  );
 });
