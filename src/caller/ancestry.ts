@@ -173,11 +173,16 @@ export function ancestryOfTool(pid: number): Ancestry {
   return ancestry;
 }
 
+/** The server's own mount namespace and root directory; neither changes while it lives. */
+let ours: { readonly mounts: string; readonly root: string } | undefined;
+
 /** Whether the server looks at the caller's files when it looks up a path: one mount namespace and one root directory. */
 export function seesOurFiles(pid: number): boolean {
   try {
-    const ours = [readlinkSync('/proc/self/ns/mnt'), readlinkSync('/proc/self/root')];
-    return readlinkSync(`/proc/${pid}/ns/mnt`) === ours[0] && readlinkSync(`/proc/${pid}/root`) === ours[1];
+    ours ??= { mounts: readlinkSync('/proc/self/ns/mnt'), root: readlinkSync('/proc/self/root') };
+    return (
+      readlinkSync(`/proc/${pid}/ns/mnt`) === ours.mounts && readlinkSync(`/proc/${pid}/root`) === ours.root
+    );
   } catch (error) {
     // Whoever may not be looked at is in a user namespace of its own. Else it ended meanwhile, and there is nothing to compare.
     return (error as NodeJS.ErrnoException).code !== 'EACCES';
