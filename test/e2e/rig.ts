@@ -36,6 +36,13 @@ export interface Ran {
   readonly err: string;
 }
 
+/** What a build has left in a fixture: the README's first command builds in one. */
+function madeIn(fixture: string): string[] {
+  const words = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard'];
+  const listed = spawnSync('git', ['-C', fixture, ...words]);
+  return listed.status === 0 ? listed.stdout.toString().split('\0').filter(Boolean) : [];
+}
+
 export class Rig {
   readonly home = mkdtempSync(join(tmpdir(), 'gg-e2e-'));
   readonly tree = join(this.home, 'tree');
@@ -62,10 +69,9 @@ export class Rig {
   /** A fresh copy of a fixture (a folder below fixtures/) or of any directory, always at the same path. */
   fresh(source: string): void {
     rmSync(this.tree, { recursive: true, force: true });
-    cpSync(source.startsWith('/') ? source : join(root, 'fixtures', source), this.tree, {
-      recursive: true,
-      preserveTimestamps: true,
-    });
+    const from = source.startsWith('/') ? source : join(root, 'fixtures', source);
+    cpSync(from, this.tree, { recursive: true, preserveTimestamps: true });
+    if (!source.startsWith('/')) for (const name of madeIn(from)) rmSync(join(this.tree, name));
     if (this.#prefix.length > 0) spawnSync('chown', ['-R', `${NOBODY}:${NOBODY}`, this.home]);
   }
 

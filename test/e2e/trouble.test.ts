@@ -186,7 +186,7 @@ describe('places', () => {
     try {
       rig.fresh('hello-make');
       const ran = rig.sh(`unshare -m bash -c '
-        mount -t tmpfs -o size=200k tmpfs . && cd . && cp -r ${root}/fixtures/hello-make/. . && cd $PWD || exit 99
+        mount -t tmpfs -o size=200k tmpfs . && cd . && cp -p ${root}/fixtures/hello-make/{Makefile,*.c,*.h} . && cd $PWD || exit 99
         cd ${rig.tree}; gg infer -- make -j2 || exit 98
         dd if=/dev/zero of=filler bs=1k count=1000 2>/dev/null
         gg force; echo "full $?"

@@ -2,22 +2,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ran, Rig } from '../e2e/rig.ts';
+import { freePort } from '../support/free-port.ts';
 
 const PROGRAM = process.env['GG_TEST_MOTO'];
 const START_TRIES_MAX = 200;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('moto', {
   skip: PROGRAM === undefined && 'GG_TEST_MOTO is not set; use npm run test:services',

@@ -1,25 +1,17 @@
 // The S3 backend against a real S3 server (versitygw, built by scripts/test-services.ts).
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { S3Store } from '../../src/store/remote/s3/s3.ts';
 import { describeRemoteStore } from '../contract/remote-store.ts';
+import { freePort } from '../support/free-port.ts';
 
 const PROGRAM = process.env['GG_TEST_VERSITYGW'];
 const START_TIMEOUT_MS = 10_000;
 const credentials = { accessKeyId: 'AKTEST', secretAccessKey: 'test-secret' };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 function filesBelow(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {

@@ -1,10 +1,11 @@
 // A real redis-server on a loopback port of its own, with nothing on disk that outlives it.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../support/free-port.ts';
 
 export interface RedisControl {
   readonly url: string;
@@ -20,14 +21,6 @@ const START_TIMEOUT_MS = 10_000;
 export function redisMissing(): string | undefined {
   const r = spawnSync('redis-server', ['--version']);
   return r.status === 0 ? undefined : 'redis-server is not installed (apt-get install redis-server)';
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function answers(port: number): Promise<boolean> {
