@@ -127,7 +127,7 @@ static int find_run(char *out, size_t room, const char *state) {
   return -1;
 }
 
-/* Fills in the paths that protocol.ts describes; -1 when there is no place that others cannot change. */
+/* Fills in the paths that wire/runtime-paths.ts describes; -1 when there is no place that others cannot change. */
 static int find_places(struct places *p) {
   const char *v;
   int n;

@@ -1,5 +1,5 @@
 /* May a directory be believed? Only if nobody but this user and root can put another one in its place: the same rule as
- * src/native/trusted-path.ts. */
+ * src/base/trusted-path.ts. */
 #ifndef GG_TRUSTED_H
 #define GG_TRUSTED_H
 

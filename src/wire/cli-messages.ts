@@ -71,7 +71,7 @@ export type FromServer =
       readonly left: readonly string[];
       /** Where the session left outputs, absolute. */
       readonly wrote: readonly string[];
-      /** Outputs that an earlier build failed to make and that make takes for made (owed.ts). */
+      /** Outputs that an earlier build failed to make and that make takes for made (session/unmade-outputs.ts). */
       readonly owed: readonly string[];
       readonly elsewhere: number;
       readonly bypasses: Readonly<Record<string, number>>;

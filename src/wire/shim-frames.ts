@@ -98,7 +98,7 @@ export const ENV_PREFIXES = ['COLLECT_', 'GCC_', 'GG_', 'LC_'] as const;
 // Where things are. STATE is $GG_DIR, else $XDG_CACHE_HOME/gg, else $HOME/.cache/gg (an empty variable counts as unset), else, and
 // where that one is not to be believed, /tmp/gg-UID/cache. RUN is $XDG_RUNTIME_DIR/gg when XDG_RUNTIME_DIR is an existing directory owned
 // by the user, else /tmp/gg-UID, else STATE/run. A place is believed when it is the user's and only the user and root can put
-// another one there (native/trusted-path.ts); it is made, or closed, with mode 0700.
+// another one there (base/trusted-path.ts); it is made, or closed, with mode 0700.
 //   RUN/HEX-v1.sock  HEX: FNV-1a 64 of STATE, 16 hex digits     the socket; $GG_SOCKET overrides its path
 //   RUN/HEX-v1.lock  flock()ed by whoever starts the server
 //   STATE/native/ID/bin/…      the shims (links to STATE/native/ID/gg-shim), ID: content hash of wrappers/ and the compiler

@@ -134,7 +134,7 @@ export interface RacingParts {
 }
 
 export class RacingEngine implements Engine {
-  readonly label = 'lambda,local';
+  readonly label: string;
   readonly slots: number;
   readonly chains: boolean;
   readonly #p: RacingParts;
@@ -142,6 +142,7 @@ export class RacingEngine implements Engine {
 
   constructor(parts: RacingParts) {
     this.#p = parts;
+    this.label = `${parts.remote.label},local`;
     this.slots = parts.remote.slots + parts.local.slots;
     this.chains = parts.remote.chains === true;
   }
